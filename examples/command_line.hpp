@@ -1,0 +1,78 @@
+#pragma once
+// What the command-line programs share: exit statuses, input, the embedded model, a progress line.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <eigenlm/eigenlm.hpp>
+
+namespace command_line {
+
+/// Parses, runs, and turns what goes wrong into one line on stderr: status 2 for bad usage, 1 for bad input.
+template <class Run>
+int run(CLI::App& app, int argc, char** argv, const Run& body) {
+    try {
+        app.parse(argc, argv);
+        body();
+        std::cout.flush();
+        if (!std::cout) throw eigenlm::IoError("stdout", "cannot write");
+        return 0;
+    } catch (const CLI::CallForHelp& e) {
+        return app.exit(e);
+    } catch (const CLI::ParseError& e) {
+        std::cerr << app.get_name() << ": " << e.what() << " (see --help)\n";
+        return 2;
+    } catch (const std::exception& e) {
+        std::cout.flush();
+        std::cerr << app.get_name() << ": " << e.what() << '\n';
+        return 1;
+    }
+}
+
+/// The model asked for, or else the one that comes with the project: beside an installed program, or in the source tree.
+inline std::filesystem::path model_path(const std::string& wish) {
+    if (!wish.empty()) return wish;
+    std::error_code failed;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
+    const auto installed = program.parent_path() / EIGENLM_INSTALLED_TINY;
+    if (!failed && std::filesystem::exists(installed, failed)) return installed.lexically_normal();
+    return EIGENLM_TINY_MODEL_DIR;
+}
+
+/// A text file's content; "-" is the standard input.
+inline std::string read_text(const std::string& path) {
+    if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    if (!std::filesystem::is_regular_file(path)) throw eigenlm::IoError(path, "expected a readable file");
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw eigenlm::IoError(path, "cannot open");
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// A progress line on stderr, on a terminal only.
+inline eigenlm::ProgressFunction progress_line() {
+    if (!isatty(STDERR_FILENO)) return nullptr;
+    return [shown = -1](const eigenlm::Progress& p) mutable {
+        if (p.stage == eigenlm::Stage::decode || p.total == 0) return;
+        const int percent = static_cast<int>(p.done * 100 / p.total);
+        if (percent == shown) return;
+        shown = percent;
+        std::fprintf(stderr, "\r%s %3d%%", eigenlm::to_string(p.stage), percent);
+        if (p.done == p.total) std::fprintf(stderr, "\r\033[K");
+    };
+}
+
+inline std::size_t peak_rss_bytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::size_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+}  // namespace command_line

@@ -1,0 +1,43 @@
+#pragma once
+// What this library needs from the compiler and the platform, its version, and the name of its binary interface.
+
+#define EIGENLM_VERSION_MAJOR 0
+#define EIGENLM_VERSION_MINOR 1
+#define EIGENLM_VERSION_PATCH 0
+
+#if !defined(__linux__)
+#error "eigenlm runs on Linux only: it maps files and asks for CPU state through Linux's system calls"
+#endif
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#error "eigenlm supports x86-64 and aarch64 only"
+#endif
+#if !defined(__cpp_exceptions)
+#error "eigenlm reports errors by exceptions: compile without -fno-exceptions"
+#endif
+#if defined(__clang__)
+#if __clang_major__ < 14
+#error "eigenlm needs clang 14 or newer"
+#endif
+#if defined(__FAST_MATH__)
+#error "eigenlm promises the same bits everywhere, and clang cannot switch -ffast-math off for a header: compile without it"
+#endif
+#elif defined(__GNUC__)
+#if __GNUC__ < 12
+#error "eigenlm needs g++ 12 or newer"
+#endif
+#else
+#error "eigenlm needs g++ or clang"
+#endif
+
+// Everything lives in an inline namespace of this name, so that units built against different versions do not link.
+#define EIGENLM_ABI v0_1
+
+// Floating-point arithmetic between these two is done as it is written, whatever flags the including unit is built
+// with: no contraction of a*b+c, no reassociation. Regions do not nest and contain no #include.
+#if defined(__clang__)
+#define EIGENLM_EXACT_BEGIN _Pragma("float_control(push)") _Pragma("clang fp contract(off)")
+#define EIGENLM_EXACT_END _Pragma("float_control(pop)")
+#else
+#define EIGENLM_EXACT_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off\",\"no-fast-math\")")
+#define EIGENLM_EXACT_END _Pragma("GCC pop_options")
+#endif

@@ -1,0 +1,60 @@
+#pragma once
+// The one family of exceptions: a kind to act on, and a message that says where, what was expected and what was found.
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "abi.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// What went wrong, coarsely enough to act on.
+enum class ErrorKind {
+    io,           ///< a file is missing, unreadable or not a regular file
+    format,       ///< a file's content breaks its format: truncated, bad JSON, offsets outside, wrong shape or dtype
+    unsupported,  ///< a valid file asks for something this library does not do (the message names it)
+    argument,     ///< a caller's argument is out of range
+    state,        ///< a call that the object cannot take now: a full context, a session in use by another thread
+    cancelled,    ///< the caller's stop token asked to stop
+    resource,     ///< memory or threads could not be had
+};
+
+/// The field's name of a kind: "io", "format", ...
+constexpr const char* to_string(ErrorKind kind) noexcept {
+    constexpr const char* names[] = {"io", "format", "unsupported", "argument", "state", "cancelled", "resource"};
+    return names[static_cast<int>(kind)];
+}
+
+/// Base of everything this library throws on purpose. what() is one line: "where: what is wrong (expected, found)".
+class Error : public std::runtime_error {
+  public:
+    Error(ErrorKind kind, std::string where, const std::string& what_is_wrong)
+        : std::runtime_error(where.empty() ? what_is_wrong : where + ": " + what_is_wrong),
+          kind_(kind),
+          where_(std::move(where)) {}
+
+    ErrorKind kind() const noexcept { return kind_; }
+    /// The file, and inside it the field or tensor, or the function and argument.
+    const std::string& where() const noexcept { return where_; }
+
+  private:
+    ErrorKind kind_;
+    std::string where_;
+};
+
+/// One exception type per kind, so that a caller can catch just what it can mend.
+template <ErrorKind Kind>
+class ErrorOf : public Error {
+  public:
+    ErrorOf(std::string where, const std::string& what_is_wrong) : Error(Kind, std::move(where), what_is_wrong) {}
+};
+
+using IoError = ErrorOf<ErrorKind::io>;
+using FormatError = ErrorOf<ErrorKind::format>;
+using UnsupportedError = ErrorOf<ErrorKind::unsupported>;
+using ArgumentError = ErrorOf<ErrorKind::argument>;
+using StateError = ErrorOf<ErrorKind::state>;
+using CancelledError = ErrorOf<ErrorKind::cancelled>;
+using ResourceError = ErrorOf<ErrorKind::resource>;
+
+}  // namespace eigenlm::inline EIGENLM_ABI

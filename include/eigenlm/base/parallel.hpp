@@ -1,0 +1,135 @@
+#pragma once
+// Threads that split one piece of work. Which thread takes which part never changes a result: parts are independent.
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "error.hpp"
+#include "float_state.hpp"
+#include "types.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// A callable by reference, without allocation: `void(std::size_t begin, std::size_t end, std::size_t thread)`.
+class RangeFunction {
+  public:
+    template <class F>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>)
+    RangeFunction(const F& f)
+        : object_(&f), call_([](const void* object, std::size_t begin, std::size_t end, std::size_t thread) {
+              (*static_cast<const F*>(object))(begin, end, thread);
+          }) {}
+    void operator()(std::size_t begin, std::size_t end, std::size_t thread) const { call_(object_, begin, end, thread); }
+
+  private:
+    const void* object_;
+    void (*call_)(const void*, std::size_t, std::size_t, std::size_t);
+};
+
+/// `threads` threads in all, the caller among them. One caller at a time splits its work over them; a second one, from
+/// another thread, does its own work alone meanwhile (same bits). Destruction joins the workers.
+class ThreadPool {
+  public:
+    /// Starts threads - 1 workers; 0 stands for the machine's number of threads.
+    explicit ThreadPool(std::size_t threads = 0) {
+        if (threads == 0) threads = std::thread::hardware_concurrency() ? std::thread::hardware_concurrency() : 1;
+        if (threads > max_threads)
+            throw ArgumentError("threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
+        try {
+            for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+        } catch (const std::system_error& e) {
+            stop();
+            throw ResourceError("threads", std::string("cannot start a thread: ") + e.what());
+        }
+    }
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+    ~ThreadPool() { stop(); }
+
+    std::size_t size() const { return workers_.size() + 1; }
+
+    /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns when
+    /// all are done. `thread` < size() is unique among the calls that run at one time. Every call runs under FloatState.
+    /// The first exception is thrown again here, after the other threads have stopped taking parts.
+    void for_each(std::size_t count, std::size_t grain, RangeFunction f) {
+        if (count == 0) return;
+        if (grain == 0) grain = 1;
+        std::unique_lock<std::mutex> mine(busy_, std::try_to_lock);
+        if (count <= grain || workers_.empty() || !mine.owns_lock()) {
+            const FloatState state;
+            for (std::size_t begin = 0; begin < count; begin += grain)
+                f(begin, begin + grain < count ? begin + grain : count, 0);
+            return;
+        }
+        job_ = {&f, count, grain};
+        next_.store(0, std::memory_order_relaxed);
+        running_.store(workers_.size(), std::memory_order_relaxed);
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        take_parts(0);
+        for (std::size_t left; (left = running_.load(std::memory_order_acquire)) != 0;) running_.wait(left);
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+
+    /// for_each with one part per thread of about equal size, in multiples of `multiple`.
+    void split(std::size_t count, std::size_t multiple, RangeFunction f) {
+        for_each(count, round_up(ceil_div(count, size()), multiple), f);
+    }
+
+  private:
+    static constexpr std::size_t max_threads = 1024;
+    struct Job {
+        const RangeFunction* f;
+        std::size_t count, grain;
+    };
+
+    void take_parts(std::size_t thread) {
+        const FloatState state;
+        try {
+            for (;;) {
+                const std::size_t begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
+                if (begin >= job_.count) return;
+                (*job_.f)(begin, begin + job_.grain < job_.count ? begin + job_.grain : job_.count, thread);
+            }
+        } catch (...) {
+            next_.store(job_.count, std::memory_order_relaxed);
+            const std::lock_guard<std::mutex> lock(failure_mutex_);
+            if (!failure_) failure_ = std::current_exception();
+        }
+    }
+
+    void work(std::size_t thread) {
+        for (std::size_t seen = 0;;) {
+            epoch_.wait(seen, std::memory_order_acquire);
+            seen = epoch_.load(std::memory_order_acquire);
+            if (stopping_) return;
+            take_parts(thread);
+            if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+        }
+    }
+
+    void stop() {
+        stopping_ = true;
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        for (auto& worker : workers_) worker.join();
+        workers_.clear();
+    }
+
+    std::vector<std::thread> workers_;
+    std::mutex busy_;
+    Job job_{};
+    std::atomic<std::size_t> next_{0}, running_{0}, epoch_{0};
+    std::atomic<bool> stopping_{false};
+    std::mutex failure_mutex_;
+    std::exception_ptr failure_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

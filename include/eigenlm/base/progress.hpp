@@ -1,0 +1,33 @@
+#pragma once
+// How long work reports, and how it is asked to stop.
+#include <cstddef>
+#include <functional>
+#include <stop_token>
+
+#include "error.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+enum class Stage { load, prefill, decode };
+
+constexpr const char* to_string(Stage stage) {
+    constexpr const char* names[] = {"load", "prefill", "decode"};
+    return names[static_cast<int>(stage)];
+}
+
+/// `done` of `total` units: bytes for load, tokens for prefill and decode.
+struct Progress {
+    Stage stage;
+    std::size_t done;
+    std::size_t total;
+};
+
+/// Called from the thread that made the call, under that thread's own floating-point state. What it throws ends the work.
+using ProgressFunction = std::function<void(const Progress&)>;
+
+/// Throws CancelledError once `stop` is requested.
+inline void throw_if_stopped(const std::stop_token& stop, Stage stage) {
+    if (stop.stop_requested()) throw CancelledError(to_string(stage), "stop requested");
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,199 @@
+#pragma once
+// One answer: drawn token by token, handed out as text while it grows.
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../tokenizer/stream_decoder.hpp"
+#include "../tokenizer/tokenizer.hpp"
+#include "options.hpp"
+#include "session.hpp"
+#include "stop.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// Why a generation ended.
+enum class StopReason {
+    none,       ///< it has not
+    length,     ///< max_new_tokens, or the context was full
+    eos,        ///< an end-of-sequence token (the last of ids())
+    stop,       ///< one of the stop texts
+    cancelled,  ///< the caller's stop token
+};
+
+constexpr const char* to_string(StopReason reason) {
+    constexpr const char* names[] = {"none", "length", "eos", "stop", "cancelled"};
+    return names[static_cast<int>(reason)];
+}
+
+/// Where the time of a generation went.
+struct GenerationTiming {
+    double prefill_seconds = 0;
+    std::size_t prefill_tokens = 0;
+    double decode_seconds = 0;
+    std::size_t decode_tokens = 0;  // steps of the model behind the prefill
+
+    static double rate(std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+    double prefill_tokens_per_second() const { return rate(prefill_tokens, prefill_seconds); }
+    double decode_tokens_per_second() const { return rate(decode_tokens, decode_seconds); }
+};
+
+/// A growing answer. Iterate over it for pieces of text as they come, or take text() at once; ids(), stop_reason() and
+/// timing() tell the rest. Single pass, movable, not for two threads at once. Nothing is computed before the first piece
+/// is asked for.
+class Generation {
+  public:
+    /// Prefer LanguageModel::generate. `prompt` must not be empty.
+    Generation(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
+               const GenerationDefaults& defaults, std::vector<TokenId> prompt, GenerateOptions options)
+        : options_(std::move(options)),
+          prompt_(std::move(prompt)),
+          eos_(options_.ignore_eos ? std::vector<TokenId>{} : defaults.eos_token_ids),
+          tokenizer_(std::move(tokenizer)),
+          session_(model, session_options(*model, prompt_.size(), options_)),
+          sampler_(resolve(options_, defaults.sampling), model->config().vocab_size, model->compute().kernels),
+          decoder_(*tokenizer_),
+          stop_(options_.stop, tokenizer_->longest_token() + 4) {
+        ids_.reserve(std::min(options_.max_new_tokens, session_.capacity()));
+    }
+
+    /// The next piece of text, whole characters, never empty but at the end; valid until the next call. Throws what
+    /// Session::prefill and the callbacks throw.
+    std::string_view next() {
+        while (!finished()) {
+            if (step()) {
+                const std::string_view shown = stop_.push(decoder_.push(ids_.back()));
+                if (stop_.stopped()) reason_ = StopReason::stop;
+                if (!shown.empty()) return shown;
+            }
+        }
+        return flush();
+    }
+    /// All the text that is still to come.
+    std::string text() {
+        std::string all;
+        for (std::string_view piece = next(); !piece.empty(); piece = next()) all += piece;
+        return all;
+    }
+
+    /// Single-pass iteration over the pieces.
+    class Iterator {
+      public:
+        using value_type = std::string_view;
+        using difference_type = std::ptrdiff_t;
+        explicit Iterator(Generation& generation) : generation_(&generation), piece_(generation.next()) {}
+        std::string_view operator*() const { return piece_; }
+        Iterator& operator++() {
+            piece_ = generation_->next();
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        bool operator==(std::default_sentinel_t) const { return piece_.empty(); }
+
+      private:
+        Generation* generation_;
+        std::string_view piece_;
+    };
+    Iterator begin() { return Iterator(*this); }
+    std::default_sentinel_t end() const { return {}; }
+
+    const std::vector<TokenId>& prompt_ids() const { return prompt_; }
+    /// The new tokens so far, with an end-of-sequence token that ended them.
+    const std::vector<TokenId>& ids() const { return ids_; }
+    StopReason stop_reason() const { return reason_; }
+    const GenerationTiming& timing() const { return timing_; }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    static SessionOptions session_options(const Model& model, std::size_t prompt, const GenerateOptions& o) {
+        const std::size_t most = o.context ? std::min(o.context, model.context()) : model.context();
+        if (prompt > most)
+            throw ArgumentError("generate", "the prompt has " + std::to_string(prompt) + " tokens, the context " +
+                                                std::to_string(most));
+        SessionOptions session;
+        session.context = prompt + std::min(o.max_new_tokens, most - prompt);
+        session.use_cache = o.use_cache;
+        return session;
+    }
+
+    bool finished() const { return reason_ != StopReason::none; }
+
+    /// Draws one token into ids_. False when there is none to draw, or it is an end-of-sequence token.
+    bool step() {
+        if (options_.cancel.stop_requested()) return finish(StopReason::cancelled);
+        if (ids_.size() == options_.max_new_tokens) return finish(StopReason::length);
+        if (ids_.empty())
+            prefill();
+        else if (session_.length() == session_.capacity())
+            return finish(StopReason::length);
+        else
+            decode();
+        if (finished()) return false;
+        const TokenId id = sampler_(logits_);
+        sampler_.accept(id);
+        ids_.push_back(id);
+        if (options_.progress) options_.progress({Stage::decode, ids_.size(), options_.max_new_tokens});
+        if (std::ranges::find(eos_, id) != eos_.end()) return finish(StopReason::eos);
+        return true;
+    }
+    bool finish(StopReason reason) {
+        reason_ = reason;
+        return false;
+    }
+
+    void prefill() {
+        const auto begin = Clock::now();
+        try {
+            logits_ = session_.prefill(prompt_, {.progress = options_.progress, .cancel = options_.cancel});
+        } catch (const CancelledError&) {
+            finish(StopReason::cancelled);
+            return;
+        }
+        timing_.prefill_seconds = seconds_since(begin);
+        timing_.prefill_tokens = prompt_.size();
+        for (const TokenId id : prompt_) sampler_.accept(id);
+    }
+    void decode() {
+        const auto begin = Clock::now();
+        logits_ = session_.decode(ids_.back());
+        timing_.decode_seconds += seconds_since(begin);
+        ++timing_.decode_tokens;
+    }
+    static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+    /// What the decoder and the stop filter still hold, once.
+    std::string_view flush() {
+        if (flushed_ || reason_ == StopReason::stop) return {};
+        flushed_ = true;
+        tail_ = stop_.push(decoder_.flush());
+        if (stop_.stopped())
+            reason_ = StopReason::stop;
+        else
+            tail_ += stop_.flush();
+        return tail_;
+    }
+
+    GenerateOptions options_;
+    std::vector<TokenId> prompt_, ids_;
+    std::vector<TokenId> eos_;
+    std::shared_ptr<const Tokenizer> tokenizer_;
+    Session session_;
+    Sampler sampler_;
+    StreamDecoder decoder_;
+    StopFilter stop_;
+    std::span<const float> logits_;
+    std::string tail_;
+    bool flushed_ = false;
+    StopReason reason_ = StopReason::none;
+    GenerationTiming timing_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,79 @@
+#pragma once
+// The front door: a path in, text out.
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../file/checkpoint.hpp"
+#include "generation.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// A model with its tokenizer. Cheap to copy (copies share the weights), immutable, usable from several threads.
+class LanguageModel {
+  public:
+    /// Prefer eigenlm::load. `model` and `tokenizer` must not be null.
+    LanguageModel(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
+                  GenerationDefaults defaults)
+        : model_(std::move(model)), tokenizer_(std::move(tokenizer)), defaults_(std::move(defaults)) {}
+
+    /// An answer to `prompt`, computed while it is iterated over. Special tokens spelled out in the prompt count as such;
+    /// the tokenizer's beginning-of-sequence token is put in front where the model wants one. Throws ArgumentError for
+    /// options out of range and for a prompt longer than the context.
+    Generation generate(std::string_view prompt, GenerateOptions options = {}) const {
+        return generate(encode(prompt), std::move(options));
+    }
+    /// The same for a prompt that is ids already.
+    Generation generate(std::vector<TokenId> prompt, GenerateOptions options = {}) const {
+        if (prompt.empty()) throw ArgumentError("generate", "the prompt has no tokens");
+        check_ids(prompt, config(), "generate");
+        return Generation(model_, tokenizer_, defaults_, std::move(prompt), std::move(options));
+    }
+
+    /// A prompt's ids: the tokenizer's, or the beginning-of-sequence token alone for an empty text.
+    std::vector<TokenId> encode(std::string_view text) const {
+        std::vector<TokenId> ids = tokenizer_->encode(text);
+        if (ids.empty() && defaults_.bos_token_id) ids.push_back(*defaults_.bos_token_id);
+        return ids;
+    }
+
+    /// A sequence to run by hand, step by step.
+    Session session(const SessionOptions& options = {}) const { return Session(model_, options); }
+
+    const Tokenizer& tokenizer() const { return *tokenizer_; }
+    const ModelConfig& config() const { return model_->config(); }
+    const GenerationDefaults& defaults() const { return defaults_; }
+    /// The level of the kernels in use.
+    Isa isa() const { return model_->compute().kernels.isa; }
+    /// The weights' type: "f32".
+    const char* dtype() const { return model_->transformer().dtype(); }
+    std::size_t threads() const { return model_->compute().pool.size(); }
+    /// Positions a session can have at most.
+    std::size_t context() const { return model_->context(); }
+    /// Bytes of the packed weight matrices.
+    std::size_t weight_bytes() const { return model_->transformer().weight_bytes(); }
+
+  private:
+    std::shared_ptr<const Model> model_;
+    std::shared_ptr<const Tokenizer> tokenizer_;
+    GenerationDefaults defaults_;
+};
+
+/// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors and, where it is there,
+/// generation_config.json. Throws IoError, FormatError or UnsupportedError, naming file and field, for a folder that
+/// cannot be used; ResourceError when memory does not suffice; CancelledError when options.cancel asked for it.
+inline LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {}) {
+    const Checkpoint checkpoint = Checkpoint::open(folder);
+    const ModelConfig config = read_config(checkpoint.config(), checkpoint.config_path());
+    GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
+                                                           checkpoint.generation_config_path());
+    auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));
+    auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
+    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,75 @@
+#pragma once
+// A model of any architecture, ready to run: weights, rotations, kernels, threads.
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "../base/progress.hpp"
+#include "../model/transformer.hpp"
+#include "../weights/load.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// How a model is made from weights.
+struct ModelOptions {
+    std::size_t threads = 0;                ///< 0: as many as the machine has
+    std::optional<Isa> isa = std::nullopt;  ///< default: EIGENLM_ISA, or else the best there is
+    std::size_t context = 0;                ///< most positions of a session; 0: the model's, at most 32,768
+    ProgressFunction progress = nullptr;    ///< bytes of packed weights
+    std::stop_token cancel = {};            ///< ends the load with a CancelledError
+};
+
+/// Everything that sessions share. Immutable but for its threads, which one session at a time splits its work over.
+class Model {
+  public:
+    /// Reads the weights from `source` (see load_weights). Throws what the source throws, ArgumentError for options out
+    /// of range, ResourceError when memory does not suffice.
+    template <class Source>
+    Model(const ModelConfig& config, const Source& source, const ModelOptions& options = {})
+        : pool_(options.threads),
+          compute_{kernels(options.isa ? *options.isa : default_isa()), pool_},
+          rope_(config, rope_positions(config, options.context), pool_),
+          transformer_(make(config, source, options)) {}
+
+    const ModelConfig& config() const { return transformer_->config(); }
+    const AnyTransformer& transformer() const { return *transformer_; }
+    const Compute& compute() const { return compute_; }
+    const RopeTable& rope() const { return rope_; }
+    /// Positions a session can have at most.
+    std::size_t context() const { return rope_.positions(); }
+
+  private:
+    template <class Source>
+    std::unique_ptr<const AnyTransformer> make(const ModelConfig& config, const Source& source, const ModelOptions& options) {
+        switch (config.family) {
+            case ModelFamily::llama: return make_as<Llama, F32>(config, source, options);
+            case ModelFamily::qwen2: return make_as<Qwen2, F32>(config, source, options);
+        }
+        throw UnsupportedError("model_type", "unknown architecture");
+    }
+    template <class Arch, class Weight, class Source>
+    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const Source& source, const ModelOptions& options) {
+        return std::make_unique<Transformer<Arch, Weight>>(load_weights<Weight>(
+            config, source, pool_, {compute_.kernels.layout, Arch::qkv_bias, options.progress, options.cancel}));
+    }
+
+    static std::size_t rope_positions(const ModelConfig& config, std::size_t wish) {
+        constexpr std::size_t most_by_default = 32768;
+        if (wish == 0) return std::min(config.max_position_embeddings, most_by_default);
+        if (wish > config.max_position_embeddings)
+            throw ArgumentError("context", "expected at most the model's max_position_embeddings (" +
+                                               std::to_string(config.max_position_embeddings) + "), found " +
+                                               std::to_string(wish));
+        return wish;
+    }
+
+    ThreadPool pool_;
+    Compute compute_;
+    RopeTable rope_;
+    std::unique_ptr<const AnyTransformer> transformer_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

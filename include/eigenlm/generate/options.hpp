@@ -1,0 +1,75 @@
+#pragma once
+// What a caller may ask of a generation, and what the model's own generation_config.json suggests where it does not.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "../base/progress.hpp"
+#include "../weights/config.hpp"
+#include "sampler.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// What to generate. Sampling fields that are not set come from the model's generation_config.json, or else are greedy.
+struct GenerateOptions {
+    std::size_t max_new_tokens = 128;
+    std::optional<float> temperature = std::nullopt;     ///< 0: greedy; see SamplingOptions for these
+    std::optional<std::size_t> top_k = std::nullopt;
+    std::optional<float> top_p = std::nullopt;
+    std::optional<float> min_p = std::nullopt;
+    std::optional<float> repeat_penalty = std::nullopt;
+    std::uint64_t seed = 0;
+    std::vector<std::string> stop = {};                  ///< texts that end the generation and are not part of it
+    bool ignore_eos = false;                             ///< go on after an end-of-sequence token
+    bool use_cache = true;                               ///< false: recompute the whole text for every token
+    std::size_t context = 0;                             ///< most positions to use; 0: as many as the model has
+    ProgressFunction progress = nullptr;                 ///< tokens of the prompt, then of the answer
+    std::stop_token cancel = {};                         ///< ends the generation with StopReason::cancelled
+};
+
+/// What generation_config.json says; config.json's ids where there is none.
+struct GenerationDefaults {
+    SamplingOptions sampling;
+    std::vector<TokenId> eos_token_ids;
+    std::optional<TokenId> bos_token_id;  // starts a text from nothing
+};
+
+/// Reads the defaults. `where` is generation_config.json's path. Throws FormatError for fields of a wrong type or range.
+inline GenerationDefaults read_generation_defaults(const ModelConfig& config, const nlohmann::json& model_json,
+                                                   const nlohmann::json& content, const std::string& where) {
+    GenerationDefaults defaults;
+    defaults.eos_token_ids = config.eos_token_ids;
+    const nlohmann::json nothing = nlohmann::json::object();
+    const JsonObject json(content.is_null() ? nothing : content, where);
+    if (json.has("eos_token_id")) defaults.eos_token_ids = detail::read_eos(json, config.vocab_size);
+    const auto most = static_cast<std::int64_t>(config.vocab_size) - 1;
+    for (const JsonObject& source : {json, JsonObject(model_json, "config.json")})
+        if (!defaults.bos_token_id && source.has("bos_token_id"))
+            defaults.bos_token_id = static_cast<TokenId>(source.integer("bos_token_id", 0, most));
+    SamplingOptions& sampling = defaults.sampling;
+    sampling.repeat_penalty = static_cast<float>(json.number_or("repetition_penalty", 1, 1e-6, 1e6));
+    if (!json.boolean_or("do_sample", false)) return defaults;
+    sampling.temperature = static_cast<float>(json.number_or("temperature", 1, 0, 1e6));
+    sampling.top_k = static_cast<std::size_t>(json.integer_or("top_k", 50, 0, 1 << 24));
+    sampling.top_p = static_cast<float>(json.number_or("top_p", 1, 1e-6, 1));
+    sampling.min_p = static_cast<float>(json.number_or("min_p", 0, 0, 1));
+    return defaults;
+}
+
+/// The caller's wishes over the model's defaults.
+inline SamplingOptions resolve(const GenerateOptions& wish, const SamplingOptions& defaults) {
+    SamplingOptions sampling;
+    sampling.temperature = wish.temperature.value_or(defaults.temperature);
+    sampling.top_k = wish.top_k.value_or(defaults.top_k);
+    sampling.top_p = wish.top_p.value_or(defaults.top_p);
+    sampling.min_p = wish.min_p.value_or(defaults.min_p);
+    sampling.repeat_penalty = wish.repeat_penalty.value_or(defaults.repeat_penalty);
+    sampling.seed = wish.seed;
+    return sampling;
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,132 @@
+#pragma once
+// Sixteen floats in four registers of what every supported CPU has: SSE2 or NEON.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "../../base/abi.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#else
+#include <arm_neon.h>
+#endif
+
+EIGENLM_EXACT_BEGIN
+namespace eigenlm::inline EIGENLM_ABI::detail::portable {
+
+typedef float Quad __attribute__((vector_size(16)));
+typedef std::int32_t QuadInt __attribute__((vector_size(16)));
+
+inline Quad as_float(QuadInt v) { return (Quad)v; }
+inline QuadInt as_int(Quad v) { return (QuadInt)v; }
+inline Quad select(QuadInt mask, Quad yes, Quad no) { return as_float((mask & as_int(yes)) | (~mask & as_int(no))); }
+
+#if defined(__x86_64__) && !defined(__FMA__)
+// Baseline x86-64 has no fused multiply-add, and a multiply followed by an add rounds twice. In double precision the
+// product of two floats is exact and the sum rounds once, to 53 bits; rounding that to 24 bits is right unless the sum
+// was inexact and landed on the midpoint between two floats. There, its exact error decides (Boldo and Melquiond,
+// "Emulation of FMA and correctly rounded sums", 2008: round the first sum to odd).
+inline __m128d round_to_odd(__m128d sum, __m128d a, __m128d b) {
+    const __m128d b_part = _mm_sub_pd(sum, a);
+    const __m128d error = _mm_add_pd(_mm_sub_pd(a, _mm_sub_pd(sum, b_part)), _mm_sub_pd(b, b_part));
+    double s[2], e[2];
+    _mm_storeu_pd(s, sum);
+    _mm_storeu_pd(e, error);
+    for (int i = 0; i < 2; ++i) {
+        std::int64_t bits;
+        std::memcpy(&bits, &s[i], 8);
+        if ((e[i] < 0 || e[i] > 0) && (bits & 1) == 0) bits += (e[i] > 0) == (s[i] > 0) ? 1 : -1;
+        std::memcpy(&s[i], &bits, 8);
+    }
+    return _mm_loadu_pd(s);
+}
+inline __m128d fma_half(__m128d a, __m128d b, __m128d c) {
+    const __m128d product = _mm_mul_pd(a, b), sum = _mm_add_pd(product, c);
+    const __m128i tail = _mm_and_si128(_mm_castpd_si128(sum), _mm_set_epi32(0, 0x1fffffff, 0, 0x1fffffff));
+    const __m128i midpoint = _mm_cmpeq_epi32(tail, _mm_set_epi32(-1, 0x10000000, -1, 0x10000000));
+    if (__builtin_expect(_mm_movemask_epi8(midpoint) == 0, 1)) return sum;
+    return round_to_odd(sum, product, c);
+}
+/// a * b + c, rounded once
+inline Quad fma(Quad a, Quad b, Quad c) {
+    const auto high = [](__m128 v) { return _mm_cvtps_pd(_mm_movehl_ps(v, v)); };
+    const __m128d lower = fma_half(_mm_cvtps_pd(a), _mm_cvtps_pd(b), _mm_cvtps_pd(c));
+    const __m128d upper = fma_half(high(a), high(b), high(c));
+    return _mm_movelh_ps(_mm_cvtpd_ps(lower), _mm_cvtpd_ps(upper));
+}
+#elif defined(__x86_64__)
+inline Quad fma(Quad a, Quad b, Quad c) { return _mm_fmadd_ps(a, b, c); }
+#else
+inline Quad fma(Quad a, Quad b, Quad c) { return (Quad)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+#endif
+
+#if defined(__x86_64__)
+inline Quad sqrt(Quad v) { return _mm_sqrt_ps(v); }
+#else
+inline Quad sqrt(Quad v) { return (Quad)vsqrtq_f32((float32x4_t)v); }
+#endif
+
+struct Vec {
+    Quad q[4];
+};
+struct VecInt {
+    QuadInt q[4];
+};
+/// All bits of a lane set where something holds.
+using Mask = VecInt;
+
+#define EIGENLM_EACH_QUAD(Result, expression) \
+    Result result;                            \
+    for (int i = 0; i < 4; ++i) result.q[i] = (expression); \
+    return result
+
+inline Vec load(const float* p) {
+    Vec v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
+inline Vec set1(float x) { EIGENLM_EACH_QUAD(Vec, (Quad{x, x, x, x})); }
+inline Vec add(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] + b.q[i]); }
+inline Vec sub(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] - b.q[i]); }
+inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q[i]); }
+inline Vec div(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] / b.q[i]); }
+inline Vec fma(const Vec& a, const Vec& b, const Vec& c) { EIGENLM_EACH_QUAD(Vec, fma(a.q[i], b.q[i], c.q[i])); }
+inline Mask less(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Mask, (QuadInt)(a.q[i] < b.q[i])); }
+inline Vec select(const Mask& m, const Vec& yes, const Vec& no) { EIGENLM_EACH_QUAD(Vec, select(m.q[i], yes.q[i], no.q[i])); }
+/// a where a > b, else b: b where either is NaN, as the processors' max instructions have it
+inline Vec max(const Vec& a, const Vec& b) { return select(less(b, a), a, b); }
+/// Lanes below `count`.
+inline Mask first_lanes(std::size_t count) {
+    const auto n = static_cast<std::int32_t>(count);
+    EIGENLM_EACH_QUAD(Mask, (QuadInt)((QuadInt{0, 1, 2, 3} + 4 * i) < n));
+}
+inline VecInt bits(const Vec& v) { EIGENLM_EACH_QUAD(VecInt, as_int(v.q[i])); }
+inline VecInt sub(const VecInt& a, const VecInt& b) { EIGENLM_EACH_QUAD(VecInt, a.q[i] - b.q[i]); }
+inline VecInt set1_int(std::int32_t x) { EIGENLM_EACH_QUAD(VecInt, (QuadInt{x, x, x, x})); }
+inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
+/// 2^n, for n in [-126, 127]
+inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, as_float((n.q[i] + 127) << 23)); }
+
+#undef EIGENLM_EACH_QUAD
+
+/// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.
+inline float sum(const Vec& v) {
+    const Quad q = (v.q[0] + v.q[2]) + (v.q[1] + v.q[3]);
+    return (q[0] + q[2]) + (q[1] + q[3]);
+}
+/// The largest lane (no lane is NaN unless the result does not matter).
+inline float max(const Vec& v) {
+    const auto larger = [](Quad a, Quad b) { return select((QuadInt)(b < a), a, b); };
+    const Quad q = larger(larger(v.q[0], v.q[2]), larger(v.q[1], v.q[3]));
+    const auto larger1 = [](float a, float b) { return b < a ? a : b; };
+    return larger1(larger1(q[0], q[2]), larger1(q[1], q[3]));
+}
+inline float sqrt(float x) {
+    const Quad q = sqrt(Quad{x, x, x, x});
+    return q[0];
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::portable
+EIGENLM_EXACT_END

@@ -1,0 +1,75 @@
+#pragma once
+// The seam between the model and the machine: one table of plain functions per level. No vector type crosses it.
+#include <cstddef>
+#include <cstdint>
+
+#include "../base/types.hpp"
+#include "cpu.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// How a weight matrix [n, k] lies in memory.
+enum class WeightLayout {
+    rows,    ///< [n][k], as checkpoints have it
+    panels,  ///< [ceil(n / 16)][k][16]: 16 outputs side by side, the last panel filled up with zeros
+};
+
+/// How the two halves of a rotated pair lie in a head of `head_dim` numbers.
+enum class RopeLayout {
+    half,         ///< pair i is (i, i + head_dim / 2): Hugging Face's Llama and Qwen2
+    interleaved,  ///< pair i is (2 i, 2 i + 1): the original Llama code
+};
+
+/// out[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]
+struct MatmulF32 {
+    Rows<const float> x;    // [rows, k]
+    const float* weight;    // packed in the table's layout, [n, k]
+    const float* bias;      // [n], or null
+    Rows<float> out;        // [rows, n]
+};
+
+/// Softmax attention of one group of query heads, which share one key/value head, at one position.
+struct AttentionF32 {
+    const float* q;               // [group, head_dim], rotated
+    const float* cache;           // this layer's and kv head's part of physical block 0
+    const std::uint32_t* blocks;  // block table: physical number of each block of 64 positions
+    std::size_t block_stride;     // floats from one physical block to the next
+    std::size_t values_offset;    // floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
+    std::size_t value_stride;     // head_dim rounded up to 16
+    std::size_t length;           // keys to attend to: positions [0, length)
+    std::size_t group;            // query heads
+    std::size_t head_dim;
+    float scale;                  // 1 / sqrt(head_dim)
+    float* out;                   // [group, head_dim]
+    float* scratch;               // attention_scratch(group, head_dim) floats, this call's own
+};
+
+/// Positions in one block of the KV cache, and keys in one panel of it: attention reduces block by block.
+inline constexpr std::size_t kv_block = 64;
+inline constexpr std::size_t kv_panel = 16;
+
+constexpr std::size_t attention_scratch(std::size_t group, std::size_t head_dim) {
+    return group * (round_up(head_dim, lanes) + 2);  // per head: the weighted sum of values, maximum, sum of weights
+}
+
+/// One level's kernels. docs/numerics.md states what each computes, to the bit.
+struct KernelTable {
+    Isa isa;
+    WeightLayout layout;
+
+    /// The outputs of panels [first, last), i.e. columns [16 first, min(n, 16 last)) of `out`.
+    void (*matmul_f32)(const MatmulF32&, std::size_t first, std::size_t last);
+    /// out = x / sqrt(mean(x^2) + epsilon) * gain, n numbers
+    void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
+    /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.
+    void (*rope)(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout);
+    void (*attention_f32)(const AttentionF32&);
+    /// out = silu(gate) * up, n numbers; out may be gate or up
+    void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+    /// sum += x, n numbers
+    void (*add)(const float* x, std::size_t n, float* sum);
+    /// p = exp(x - max), n numbers, NaN where x is NaN; p may be x
+    void (*exp_shifted)(const float* x, float max, std::size_t n, float* p);
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

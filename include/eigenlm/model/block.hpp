@@ -1,0 +1,42 @@
+#pragma once
+// One decoder block.
+#include "attention.hpp"
+#include "mlp.hpp"
+#include "norm.hpp"
+#include "../weights/layer.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+template <class Arch, class Weight>
+class DecoderBlock {
+  public:
+    DecoderBlock(const ModelConfig& config, LayerWeights<Weight> w)
+        : attention_norm_(std::move(w.attention_norm), config.rms_norm_eps),
+          attention_(config, std::move(w.qkv), std::move(w.qkv_bias), std::move(w.attention_output)),
+          mlp_norm_(std::move(w.mlp_norm), config.rms_norm_eps),
+          mlp_(std::move(w.gate_up), std::move(w.down)) {}
+
+    /// Takes the residual stream a.hidden through block number `layer`.
+    void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
+        const auto show = [&](const char* name, Rows<const float> values) { pass.show(name, static_cast<int>(layer), values); };
+        attention_norm_(pass.compute, a.hidden, a.normed);
+        show("input_layernorm", a.normed);
+        attention_(pass, layer, a);
+        add(pass.compute, a.projected, a.hidden);
+
+        mlp_norm_(pass.compute, a.hidden, a.normed);
+        show("post_attention_layernorm", a.normed);
+        mlp_(pass, a);
+        show("down_proj", a.projected);
+        add(pass.compute, a.projected, a.hidden);
+        show("layer", a.hidden);
+    }
+
+  private:
+    RmsNorm attention_norm_;
+    Attention<Arch, Weight> attention_;
+    RmsNorm mlp_norm_;
+    Mlp<Weight> mlp_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

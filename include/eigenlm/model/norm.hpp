@@ -1,0 +1,25 @@
+#pragma once
+// Root mean square normalisation (Zhang and Sennrich, 2019).
+#include "../base/buffer.hpp"
+#include "compute.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+class RmsNorm {
+  public:
+    /// gain: [hidden]
+    RmsNorm(Buffer<float> gain, float epsilon) : gain_(std::move(gain)), epsilon_(epsilon) {}
+
+    /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row
+    void operator()(const Compute& compute, Rows<const float> x, Rows<float> out) const {
+        each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
+            compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
+        });
+    }
+
+  private:
+    Buffer<float> gain_;
+    float epsilon_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,106 @@
+#pragma once
+// What one forward pass works on: which rows belong to which sequence, and the activations.
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "../base/buffer.hpp"
+#include "compute.hpp"
+#include "kv_cache.hpp"
+#include "rope_table.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// Consecutive rows of a pass that are consecutive positions of one sequence: many in a prefill, one in a decode step.
+/// They take the positions from cache->length() on.
+struct Segment {
+    KvCache* cache = nullptr;
+    std::size_t first_row = 0;
+    std::size_t rows = 0;
+
+    std::size_t position(std::size_t row) const { return cache->length() + row - first_row; }
+};
+
+/// Sees intermediate results, under Hugging Face's names: "embed_tokens", then per layer "input_layernorm", "q_proj",
+/// "k_proj", "v_proj", "q_rope", "k_rope", "o_proj", "post_attention_layernorm", "down_proj" and "layer" (the block's
+/// output), then "norm". `layer` is -1 outside the layers. Values are valid during the call.
+using Tap = std::function<void(std::string_view name, int layer, Rows<const float> values)>;
+
+/// One forward pass over `rows` rows.
+struct Pass {
+    const Compute& compute;
+    const RopeTable& rope;
+    std::span<const Segment> segments;
+    const Tap* tap = nullptr;           // null: nobody looks
+    const FloatState* state = nullptr;  // the state the pass runs under, so that the tap sees the host's
+
+    void show(std::string_view name, int layer, Rows<const float> values) const {
+        if (!tap) return;
+        if (state)
+            FloatState::with_host_state(*state, [&] { (*tap)(name, layer, values); });
+        else
+            (*tap)(name, layer, values);
+    }
+};
+
+/// Every intermediate of a pass, allocated once for as many rows as a pass may have.
+class Activations {
+  public:
+    Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
+        : max_rows_(max_rows),
+          hidden_(storage(max_rows, c.hidden_size)),
+          normed_(storage(max_rows, c.hidden_size)),
+          projected_(storage(max_rows, c.hidden_size)),
+          qkv_(storage(max_rows, c.qkv_size())),
+          attended_(storage(max_rows, c.query_size())),
+          gate_up_(storage(max_rows, 2 * c.intermediate_size)),
+          scratch_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
+          scratch_(checked_mul(scratch_size_, threads, "workspace")),
+          config_(c) {
+        resize(max_rows);
+    }
+    Activations(Activations&&) = default;
+
+    std::size_t max_rows() const { return max_rows_; }
+    /// The rows of the coming pass, at most max_rows().
+    void resize(std::size_t rows) {
+        hidden = view(hidden_, rows, config_.hidden_size);
+        normed = view(normed_, rows, config_.hidden_size);
+        projected = view(projected_, rows, config_.hidden_size);
+        qkv = view(qkv_, rows, config_.qkv_size());
+        attended = view(attended_, rows, config_.query_size());
+        gate_up = view(gate_up_, rows, 2 * config_.intermediate_size);
+    }
+
+    Rows<float> hidden;     // [rows, hidden]: the residual stream
+    Rows<float> normed;     // [rows, hidden]
+    Rows<float> projected;  // [rows, hidden]: what a sub-block adds to the stream
+    Rows<float> qkv;        // [rows, query_size + 2 kv_size]
+    Rows<float> attended;   // [rows, query_size]: the heads' outputs
+    Rows<float> gate_up;    // [rows, 2 intermediate]
+
+    Rows<float> q() const { return qkv.columns(0, config_.query_size()); }
+    Rows<float> k() const { return qkv.columns(config_.query_size(), config_.kv_size()); }
+    Rows<float> v() const { return qkv.columns(config_.query_size() + config_.kv_size(), config_.kv_size()); }
+    Rows<float> gate() const { return gate_up.columns(0, config_.intermediate_size); }
+    Rows<float> up() const { return gate_up.columns(config_.intermediate_size, config_.intermediate_size); }
+    /// One thread's own scratch for attention.
+    float* scratch(std::size_t thread) { return scratch_.data() + thread * scratch_size_; }
+
+  private:
+    static Buffer<float> storage(std::size_t rows, std::size_t cols) {
+        return Buffer<float>(checked_mul(rows, round_up(cols, lanes), "workspace"));
+    }
+    static Rows<float> view(Buffer<float>& storage, std::size_t rows, std::size_t cols) {
+        return {storage.data(), rows, cols, round_up(cols, lanes)};
+    }
+
+    std::size_t max_rows_;
+    Buffer<float> hidden_, normed_, projected_, qkv_, attended_, gate_up_;
+    std::size_t scratch_size_;
+    Buffer<float> scratch_;
+    ModelConfig config_;
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

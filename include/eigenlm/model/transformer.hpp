@@ -1,0 +1,79 @@
+#pragma once
+// A decoder-only transformer: embedding, blocks, final norm, head.
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "arch.hpp"
+#include "block.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// A model's weights and its arithmetic, of any architecture and weight type. Immutable: any number of threads may run
+/// passes over it, each with Activations and caches of its own.
+class AnyTransformer {
+  public:
+    virtual ~AnyTransformer() = default;
+
+    /// ids -> a.hidden, the residual stream behind the last block, [ids.size(), hidden]. The rows' keys and values are
+    /// written to their caches, whose lengths the caller advances.
+    virtual void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const = 0;
+    /// The logits of rows [first, first + out.rows) of a.hidden.   out: [rows, vocab]
+    virtual void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const = 0;
+
+    const ModelConfig& config() const { return config_; }
+    /// Bytes of the packed matrices.
+    std::size_t weight_bytes() const { return weight_bytes_; }
+    /// The weights' type: "f32".
+    virtual const char* dtype() const = 0;
+
+  protected:
+    AnyTransformer(ModelConfig config, std::size_t weight_bytes) : config_(std::move(config)), weight_bytes_(weight_bytes) {}
+
+  private:
+    ModelConfig config_;
+    std::size_t weight_bytes_;
+};
+
+template <class Arch, class Weight>
+class Transformer final : public AnyTransformer {
+  public:
+    explicit Transformer(ModelWeights<Weight> weights)
+        : AnyTransformer(weights.config, weights.bytes()),
+          embedding_(std::move(weights.embedding)),
+          final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
+          head_(std::move(weights.head)) {
+        blocks_.reserve(weights.layers.size());
+        for (auto& layer : weights.layers) blocks_.emplace_back(config(), std::move(layer));
+    }
+
+    void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const override {
+        a.resize(ids.size());
+        embed(pass, ids, a.hidden);
+        for (std::size_t l = 0; l < blocks_.size(); ++l) blocks_[l](pass, l, a);
+    }
+
+    void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const override {
+        const Rows<float> normed = a.normed.middle(first, out.rows);
+        final_norm_(pass.compute, a.hidden.middle(first, out.rows), normed);
+        pass.show("norm", -1, normed);
+        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, out);
+    }
+
+    const char* dtype() const override { return Weight::name; }
+
+  private:
+    void embed(const Pass& pass, std::span<const TokenId> ids, Rows<float> hidden) const {
+        for (std::size_t r = 0; r < ids.size(); ++r)
+            embedding_.get_row(static_cast<std::size_t>(ids[r]), hidden.row(r));
+        pass.show("embed_tokens", -1, hidden);
+    }
+
+    Matrix<Weight> embedding_;  // [vocab, hidden]
+    std::vector<DecoderBlock<Arch, Weight>> blocks_;
+    RmsNorm final_norm_;
+    Matrix<Weight> head_;  // [vocab, hidden]; empty when tied to the embedding
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

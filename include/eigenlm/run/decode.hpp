@@ -1,0 +1,42 @@
+#pragma once
+// One position of each of several sequences.
+#include <cstddef>
+#include <span>
+
+#include "workspace.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// Appends ids[i] to the sequence in caches[i]; logits: [ids.size(), vocab]. At most as many sequences as the workspace
+/// has rows, each only once. Errors as prefill's; none of the caches has changed then.
+inline void decode(const AnyTransformer& model, const Compute& compute, const RopeTable& rope,
+            std::span<KvCache* const> caches, Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits,
+            const PassOptions& options = {}) {
+    if (ids.empty() || ids.size() != caches.size() || ids.size() > workspace.activations.max_rows())
+        throw ArgumentError("decode", "expected as many ids as sequences, from 1 to " +
+                                          std::to_string(workspace.activations.max_rows()) + ", found " +
+                                          std::to_string(ids.size()) + " and " + std::to_string(caches.size()));
+    if (logits.rows != ids.size() || logits.cols != model.config().vocab_size)
+        throw ArgumentError("decode", "expected room for logits [" + std::to_string(ids.size()) + ", " +
+                                          std::to_string(model.config().vocab_size) + "], found [" +
+                                          std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
+    check_ids(ids, model.config(), "decode");
+    for (std::size_t i = 0; i < caches.size(); ++i) {
+        check_room(*caches[i], 1, "decode");
+        for (std::size_t j = 0; j < i; ++j)
+            if (caches[i] == caches[j])
+                throw ArgumentError("decode", "expected each sequence once, found one at indices " + std::to_string(j) +
+                                                  " and " + std::to_string(i));
+        workspace.segments[i] = {caches[i], i, 1};
+    }
+    throw_if_stopped(options.stop, Stage::decode);
+    {
+        const FloatState state;
+        const Pass pass{compute, rope, {workspace.segments.data(), ids.size()}, options.tap, &state};
+        model.forward(pass, ids, workspace.activations);
+        model.logits(pass, 0, workspace.activations, logits);
+    }
+    for (KvCache* cache : caches) cache->advance(1);
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

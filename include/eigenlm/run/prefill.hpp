@@ -1,0 +1,51 @@
+#pragma once
+// Many positions of one sequence at once.
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
+#include "workspace.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// Appends `ids` to the sequence in `cache`, as many rows at a time as the workspace holds.
+///
+/// logits: [rows, vocab]; the logits behind the last `logits.rows` of the ids: 1 row to go on generating, ids.size() rows
+/// to score a text. Throws ArgumentError (no ids, an id out of range, a wrong size of logits), StateError (the context is
+/// full) or CancelledError; whatever is thrown, also by the callbacks, the cache then holds what it held before.
+inline void prefill(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, KvCache& cache,
+             Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
+    if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
+    check_ids(ids, model.config(), "prefill");
+    check_room(cache, ids.size(), "prefill");
+    if (logits.rows > ids.size() || (logits.rows != 0 && logits.cols != model.config().vocab_size))
+        throw ArgumentError("prefill", "expected room for logits [at most " + std::to_string(ids.size()) + ", " +
+                                           std::to_string(model.config().vocab_size) + "], found [" +
+                                           std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
+    Activations& a = workspace.activations;
+    const std::size_t before = cache.length(), first_logits = ids.size() - logits.rows;
+    try {
+        for (std::size_t begin = 0; begin < ids.size();) {
+            throw_if_stopped(options.stop, Stage::prefill);
+            const std::size_t rows = std::min(a.max_rows(), ids.size() - begin), end = begin + rows;
+            const Segment segment{&cache, 0, rows};
+            {
+                const FloatState state;
+                const Pass pass{compute, rope, {&segment, 1}, options.tap, &state};
+                model.forward(pass, ids.subspan(begin, rows), a);
+                if (end > first_logits) {
+                    const std::size_t wanted = std::max(begin, first_logits);
+                    model.logits(pass, wanted - begin, a, logits.middle(wanted - first_logits, end - wanted));
+                }
+            }
+            cache.advance(rows);
+            begin = end;
+            if (options.progress && *options.progress) (*options.progress)({Stage::prefill, end, ids.size()});
+        }
+    } catch (...) {
+        cache.truncate(before);
+        throw;
+    }
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

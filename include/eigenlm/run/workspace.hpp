@@ -1,0 +1,44 @@
+#pragma once
+// What a caller of the passes keeps between them, so that no pass allocates.
+#include <array>
+#include <cstddef>
+#include <stop_token>
+#include <vector>
+
+#include "../base/progress.hpp"
+#include "../model/transformer.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// Room for the intermediates of passes of up to `max_rows` rows.
+struct Workspace {
+    Workspace(const ModelConfig& config, std::size_t max_rows, std::size_t threads)
+        : activations(config, max_rows, threads), segments(max_rows) {}
+
+    Activations activations;
+    std::vector<Segment> segments;
+};
+
+/// How one pass is watched and stopped. All fields are optional.
+struct PassOptions {
+    const ProgressFunction* progress = nullptr;
+    std::stop_token stop;
+    const Tap* tap = nullptr;
+};
+
+/// Throws ArgumentError unless every id is one of the model's.
+inline void check_ids(std::span<const TokenId> ids, const ModelConfig& config, const char* where) {
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        if (ids[i] < 0 || static_cast<std::size_t>(ids[i]) >= config.vocab_size)
+            throw ArgumentError(where, "expected ids in [0, " + std::to_string(config.vocab_size) + "), found " +
+                                           std::to_string(ids[i]) + " at index " + std::to_string(i));
+}
+
+/// Throws StateError unless `cache` has room for `count` more positions.
+inline void check_room(const KvCache& cache, std::size_t count, const char* where) {
+    if (count > cache.capacity() - cache.length())
+        throw StateError(where, "the context is full: " + std::to_string(cache.length()) + " positions held and " +
+                                    std::to_string(count) + " to come, room for " + std::to_string(cache.capacity()));
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

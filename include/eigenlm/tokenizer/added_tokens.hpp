@@ -1,0 +1,105 @@
+#pragma once
+// Added tokens: contents that are found in the text as they stand and cut out of it before anything else happens.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../base/types.hpp"
+#include "vocab.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// One token of tokenizer.json's added_tokens.
+struct AddedToken {
+    std::string content;  // UTF-8, not empty
+    std::string text;     // what is searched for and decoded to: the content, or its normalized form
+    TokenId id = no_token;
+    bool special = false;     // decode leaves it out on request
+    bool normalized = false;  // searched for in the normalized text
+};
+
+/// Finds a set of strings in a text: at each place the longest one, and no two overlap.
+class StringMatcher {
+  public:
+    struct Match {
+        std::size_t begin = 0, end = 0;  // bytes of the text
+        TokenId id = no_token;           // no_token: there is no match
+    };
+
+    StringMatcher() = default;
+    /// Strings must not be empty. Of equal strings the first counts.
+    explicit StringMatcher(std::vector<std::pair<std::string, TokenId>> strings) : strings_(std::move(strings)) {
+        const auto by_content = [](const auto& a, const auto& b) { return a.first < b.first; };
+        std::stable_sort(strings_.begin(), strings_.end(), by_content);
+        for (const auto& entry : strings_) starts_[static_cast<unsigned char>(entry.first[0])] = true;
+    }
+
+    bool empty() const { return strings_.empty(); }
+
+    /// The first match in text[pos, end). One pass over the text; a place is looked at closer only when some string
+    /// starts with the byte there.
+    Match find(std::string_view text, std::size_t pos) const {
+        for (; !strings_.empty() && pos < text.size(); ++pos) {
+            if (!starts_[static_cast<unsigned char>(text[pos])]) continue;
+            const Match match = longest_at(text, pos);
+            if (match.id != no_token) return match;
+        }
+        return {text.size(), text.size(), no_token};
+    }
+
+  private:
+    /// Narrows the sorted strings, byte by byte, to those that the text starts with.
+    Match longest_at(std::string_view text, std::size_t pos) const {
+        Match best;
+        auto low = strings_.begin(), high = strings_.end();
+        for (std::size_t depth = 0; pos + depth < text.size(); ++depth) {
+            const auto byte = static_cast<unsigned char>(text[pos + depth]);
+            // Strings that end before this depth sort first, as if their next byte were -1.
+            const auto byte_at = [depth](const auto& entry) {
+                return entry.first.size() <= depth ? -1 : int{static_cast<unsigned char>(entry.first[depth])};
+            };
+            low = std::lower_bound(low, high, int{byte}, [&](const auto& entry, int b) { return byte_at(entry) < b; });
+            high = std::upper_bound(low, high, int{byte}, [&](int b, const auto& entry) { return b < byte_at(entry); });
+            if (low == high) break;
+            if (low->first.size() == depth + 1) best = {pos, pos + depth + 1, low->second};
+        }
+        return best;
+    }
+
+    std::vector<std::pair<std::string, TokenId>> strings_;  // sorted by content
+    std::array<bool, 256> starts_{};                        // bytes that some string starts with
+};
+
+/// The added tokens of a tokenizer, by id.
+class AddedTokens {
+  public:
+    AddedTokens() = default;
+    /// Ids must differ.
+    explicit AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+        std::sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+    }
+
+    const std::vector<AddedToken>& all() const { return tokens_; }
+    /// The token with this id, or nullptr.
+    const AddedToken* find(TokenId id) const {
+        const auto it = std::lower_bound(tokens_.begin(), tokens_.end(), id,
+                                         [](const AddedToken& token, TokenId wanted) { return token.id < wanted; });
+        return it != tokens_.end() && it->id == id ? &*it : nullptr;
+    }
+    const AddedToken* find(std::string_view content) const {
+        const auto it =
+            std::find_if(tokens_.begin(), tokens_.end(), [&](const auto& t) { return t.content == content; });
+        return it == tokens_.end() ? nullptr : &*it;
+    }
+    /// One more than the largest id; 0 when there are no tokens.
+    std::size_t size() const { return tokens_.empty() ? 0 : static_cast<std::size_t>(tokens_.back().id) + 1; }
+
+  private:
+    std::vector<AddedToken> tokens_;  // sorted by id
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

@@ -1,0 +1,239 @@
+#pragma once
+// Reads a tokenizer.json event by event: the vocabulary and the merges, which are nearly all of the file, go straight
+// into flat arrays, the rest into a small tree. (A tree of everything takes three times as long and ten times the
+// memory.)
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "../base/error.hpp"
+#include "../base/types.hpp"
+#include "byte_level.hpp"
+#include "vocab.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// What a tokenizer.json of a byte-level BPE holds, before anything but its grammar is checked.
+struct TokenizerJson {
+    nlohmann::json tree;  // everything but model.vocab and model.merges
+    bool has_vocab = false, has_merges = false;
+    VocabEntries vocab;  // model.vocab, as bytes
+    std::vector<std::pair<std::string, TokenId>>
+        not_bytes;            // its tokens outside of the byte-level alphabet, as written
+    std::string merge_bytes;  // model.merges: left, right, left, right, ... as bytes
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> merge_lengths;  // of the left and right parts in merge_bytes
+};
+
+namespace detail {
+
+/// `text` for a message: as JSON writes it (one line, ASCII), cut after 400 bytes.
+inline std::string json_excerpt(std::string_view text) {
+    constexpr std::size_t enough = 400;
+    const std::string json = nlohmann::json(std::string(text.substr(0, enough)))
+                                 .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return text.size() <= enough ? json : json + "...";
+}
+
+/// Builds a tree from events, with the checks of parse_json: no key twice, no deep nesting.
+class JsonTreeBuilder {
+  public:
+    JsonTreeBuilder(nlohmann::json& root, const std::string& where) : root_(root), where_(where) {}
+
+    void value(nlohmann::json value) { place(std::move(value)); }
+    void open(nlohmann::json container) {
+        if (open_.size() == max_depth)
+            throw FormatError(where_, "JSON nested deeper than " + std::to_string(max_depth));
+        open_.push_back({place(std::move(container)), std::exchange(key_, {})});
+    }
+    void key(std::string& name) {
+        if (open_.back().value->contains(name)) throw FormatError(where_, "duplicate key " + json_excerpt(name));
+        key_ = std::move(name);
+    }
+    void close() { open_.pop_back(); }
+
+    /// Whether the next value is the one of `key` in the object `parent` of the whole.
+    bool next_is(std::string_view parent, std::string_view key) const {
+        return open_.size() == 2 && open_[1].value->is_object() && open_[1].key == parent && key_ == key;
+    }
+
+  private:
+    static constexpr std::size_t max_depth = 64;  // real files need 6
+    struct Level {
+        nlohmann::json* value;
+        std::string key;  // under which it stands in its parent, when that is an object
+    };
+
+    nlohmann::json* place(nlohmann::json&& value) {
+        if (open_.empty()) return &(root_ = std::move(value));
+        nlohmann::json& parent = *open_.back().value;
+        if (parent.is_object()) return &(parent[key_] = std::move(value));
+        parent.push_back(std::move(value));
+        return &parent.back();
+    }
+
+    nlohmann::json& root_;
+    const std::string& where_;
+    std::vector<Level> open_;
+    std::string key_;
+};
+
+/// nlohmann's SAX interface: routes every event to the tree, the vocabulary or the merges.
+class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
+  public:
+    TokenizerJsonHandler(TokenizerJson& out, const std::string& where)
+        : out_(out), where_(where), tree_(out.tree, where) {}
+
+    bool null() override { return scalar(nullptr, "null"); }
+    bool boolean(bool value) override { return scalar(value, "a boolean"); }
+    bool number_integer(number_integer_t value) override { return scalar(value, "a negative number"); }
+    bool number_float(number_float_t value, const string_t&) override { return scalar(value, "a fraction"); }
+    bool binary(binary_t&) override { return scalar(nullptr, "binary data"); }
+    bool number_unsigned(number_unsigned_t value) override {
+        if (place_ != Place::vocab) return scalar(value, "a number");
+        if (value > static_cast<number_unsigned_t>(max_token_id)) wrong("an id above " + std::to_string(max_token_id));
+        add_token(static_cast<TokenId>(value));
+        return true;
+    }
+    bool string(string_t& value) override {
+        switch (place_) {
+            case Place::merges:
+                add_merge(value);
+                return true;
+            case Place::pair:
+                add_merge_part(value);
+                return true;
+            default:
+                return scalar(value, "a string");
+        }
+    }
+    bool start_object(std::size_t) override {
+        if (place_ != Place::tree) wrong("an object");
+        if (tree_.next_is("model", "vocab")) {
+            place_ = Place::vocab;
+            out_.has_vocab = true;
+            tree_.value(nullptr);
+        } else {
+            tree_.open(nlohmann::json::object());
+        }
+        return true;
+    }
+    bool key(string_t& name) override {
+        if (place_ == Place::vocab)
+            token_.swap(name);
+        else
+            tree_.key(name);
+        return true;
+    }
+    bool end_object() override {
+        if (place_ == Place::vocab)
+            place_ = Place::tree;
+        else
+            tree_.close();
+        return true;
+    }
+    bool start_array(std::size_t) override {
+        if (place_ == Place::merges) {
+            place_ = Place::pair;
+            parts_ = 0;
+        } else if (place_ != Place::tree) {
+            wrong("an array");
+        } else if (tree_.next_is("model", "merges")) {
+            place_ = Place::merges;
+            out_.has_merges = true;
+            tree_.value(nullptr);
+        } else {
+            tree_.open(nlohmann::json::array());
+        }
+        return true;
+    }
+    bool end_array() override {
+        if (place_ == Place::pair) {
+            if (parts_ != 2) wrong("an array of " + std::to_string(parts_));
+            out_.merge_lengths.emplace_back(lengths_[0], lengths_[1]);
+            place_ = Place::merges;
+        } else if (place_ == Place::merges) {
+            place_ = Place::tree;
+        } else {
+            tree_.close();
+        }
+        return true;
+    }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+        constexpr std::size_t enough = 300;  // the message quotes the last token, which may be long
+        throw FormatError(where_, "not valid JSON: " + std::string(error.what()).substr(0, enough));
+    }
+
+  private:
+    enum class Place { tree, vocab, merges, pair };
+
+    template <class T>
+    bool scalar(T&& value, const char* name) {
+        if (place_ != Place::tree) wrong(name);
+        tree_.value(std::forward<T>(value));
+        return true;
+    }
+
+    [[noreturn]] void wrong(const std::string& found) const {
+        if (place_ == Place::vocab)
+            throw FormatError(where_ + ": model.vocab[" + json_excerpt(token_) + "]",
+                              "expected a token id, found " + found);
+        throw FormatError(merge_where(), "expected \"left right\" or [\"left\", \"right\"], found " + found);
+    }
+    std::string merge_where() const {
+        return where_ + ": model.merges[" + std::to_string(out_.merge_lengths.size()) + "]";
+    }
+
+    void add_token(TokenId id) {
+        bytes_.clear();
+        if (byte_level::append_bytes(token_, bytes_))
+            out_.vocab.add(bytes_, id, where_ + ": model.vocab");
+        else
+            out_.not_bytes.emplace_back(token_, id);
+    }
+
+    void add_merge(std::string_view text) {
+        if (text.starts_with("#version")) return;  // the header of a merges.txt; Hugging Face skips it here too
+        const std::size_t space = text.find(' ');
+        if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos)
+            wrong(json_excerpt(text));
+        parts_ = 0;
+        add_merge_part(text.substr(0, space));
+        add_merge_part(text.substr(space + 1));
+        out_.merge_lengths.emplace_back(lengths_[0], lengths_[1]);
+    }
+
+    void add_merge_part(std::string_view part) {
+        if (parts_ == 2) wrong("a longer array");
+        const std::size_t before = out_.merge_bytes.size();
+        if (part.empty() || !byte_level::append_bytes(part, out_.merge_bytes))
+            throw FormatError(merge_where(), json_excerpt(part) + " is not a token in the byte-level alphabet");
+        const std::size_t length = out_.merge_bytes.size() - before;
+        if (length > UINT32_MAX) wrong("a part above 4 GiB");
+        lengths_[parts_++] = static_cast<std::uint32_t>(length);
+    }
+
+    TokenizerJson& out_;
+    const std::string& where_;
+    JsonTreeBuilder tree_;
+    Place place_ = Place::tree;
+    std::string token_, bytes_;  // the vocabulary's key that waits for its id; a token's bytes
+    std::size_t parts_ = 0;      // of the merge being read
+    std::uint32_t lengths_[2] = {};
+};
+
+}  // namespace detail
+
+/// Reads the text of a tokenizer.json. `where` is the file's name. Throws FormatError on anything that is not JSON, on
+/// keys that stand twice (in model.vocab, Vocab finds those), and on a vocabulary or merges of the wrong shape.
+inline TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& where) {
+    TokenizerJson out;
+    detail::TokenizerJsonHandler handler(out, where);
+    nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
+    return out;
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI

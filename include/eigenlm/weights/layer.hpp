@@ -1,0 +1,38 @@
+#pragma once
+// The weights of a model, by layer, as the blocks read them.
+#include <vector>
+
+#include "../base/buffer.hpp"
+#include "config.hpp"
+#include "matrix.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+template <class Weight>
+struct LayerWeights {
+    Buffer<float> attention_norm;     // [hidden]
+    Matrix<Weight> qkv;               // [query_size + 2 kv_size, hidden]: q, k and v rows one behind the other
+    Buffer<float> qkv_bias;           // [query_size + 2 kv_size], or empty
+    Matrix<Weight> attention_output;  // [hidden, query_size]
+    Buffer<float> mlp_norm;           // [hidden]
+    Matrix<Weight> gate_up;           // [2 intermediate, hidden]: gate rows, then up rows
+    Matrix<Weight> down;              // [hidden, intermediate]
+};
+
+template <class Weight>
+struct ModelWeights {
+    ModelConfig config;
+    Matrix<Weight> embedding;  // [vocab, hidden]
+    std::vector<LayerWeights<Weight>> layers;
+    Buffer<float> final_norm;  // [hidden]
+    Matrix<Weight> head;       // [vocab, hidden]; empty when tied to the embedding
+
+    /// Bytes of all packed matrices.
+    std::size_t bytes() const {
+        std::size_t total = embedding.bytes() + head.bytes();
+        for (const auto& l : layers) total += l.qkv.bytes() + l.attention_output.bytes() + l.gate_up.bytes() + l.down.bytes();
+        return total;
+    }
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI

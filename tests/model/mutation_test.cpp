@@ -1,0 +1,130 @@
+// The goldens can fail: a forward pass that lacks one thing is far outside their tolerance.
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include <eigenlm/eigenlm.hpp>
+#include <gtest/gtest.h>
+
+#include "support/golden.hpp"
+
+namespace {
+
+using eigenlm::ModelWeights;
+using Weights = ModelWeights<eigenlm::F32>;
+
+/// The error of a golden checkpoint's logits after `mutate` has changed its weights.
+double error_after(const std::string& name, const std::function<void(Weights&)>& mutate) {
+    const auto checkpoint = eigenlm::Checkpoint::open(support::golden_dir(name));
+    const auto config = support::config_of(checkpoint);
+    eigenlm::ThreadPool pool(1);
+    const eigenlm::Compute compute{eigenlm::kernels(eigenlm::Isa::portable), pool};
+    const bool qwen2 = config.family == eigenlm::ModelFamily::qwen2;
+    auto weights = eigenlm::load_weights<eigenlm::F32>(config, checkpoint.tensors(), pool,
+                                                       {.layout = compute.kernels.layout, .qkv_bias = qwen2});
+    mutate(weights);
+    const auto mutated = weights.config;
+    std::unique_ptr<eigenlm::AnyTransformer> model;
+    if (qwen2)
+        model = std::make_unique<eigenlm::Transformer<eigenlm::Qwen2, eigenlm::F32>>(std::move(weights));
+    else
+        model = std::make_unique<eigenlm::Transformer<eigenlm::Llama, eigenlm::F32>>(std::move(weights));
+
+    const auto golden = support::Golden::of(name);
+    const auto text = golden.text();
+    const eigenlm::RopeTable rope(mutated, text.size(), pool);
+    eigenlm::KvCache cache(mutated, text.size());
+    eigenlm::Workspace workspace(mutated, text.size(), 1);
+    std::vector<float> logits(text.size() * mutated.vocab_size);
+    eigenlm::prefill(*model, compute, rope, cache, workspace, text,
+                     {logits.data(), text.size(), mutated.vocab_size, mutated.vocab_size});
+    return support::logits_error(golden, logits);
+}
+
+/// Far outside the tolerance: no such model passes.
+constexpr double clearly_wrong = 100 * support::tolerance;
+
+class MutationTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(MutationTest, UnchangedPasses) {
+    EXPECT_LE(error_after(GetParam(), [](Weights&) {}), support::tolerance);
+}
+
+TEST_P(MutationTest, DroppingRopeFails) {
+    EXPECT_GT(error_after(GetParam(),
+                          [](Weights& w) {  // a scaling that divides every frequency by a million
+                              w.config.rope_scaling = {eigenlm::RopeScaling::Kind::llama3, 1e6, 1, 2, 1};
+                          }),
+              clearly_wrong);
+}
+
+TEST_P(MutationTest, InterleavedRopeFails) {
+    EXPECT_GT(error_after(GetParam(), [](Weights& w) { w.config.rope_layout = eigenlm::RopeLayout::interleaved; }),
+              clearly_wrong);
+}
+
+TEST_P(MutationTest, DroppingANormGainFails) {
+    const auto ones = [](eigenlm::Buffer<float>& gain) { std::ranges::fill(gain, 1.0f); };
+    EXPECT_GT(error_after(GetParam(), [&](Weights& w) { ones(w.layers.back().attention_norm); }), clearly_wrong);
+    EXPECT_GT(error_after(GetParam(), [&](Weights& w) { ones(w.layers.front().mlp_norm); }), clearly_wrong);
+    EXPECT_GT(error_after(GetParam(), [&](Weights& w) { ones(w.final_norm); }), clearly_wrong);
+}
+
+TEST_P(MutationTest, DroppingABiasFails) {
+    const auto config = support::config_of(eigenlm::Checkpoint::open(support::golden_dir(GetParam())));
+    if (config.family != eigenlm::ModelFamily::qwen2) return;  // has none
+    const std::size_t ends[] = {0, config.query_size(), config.query_size() + config.kv_size(), config.qkv_size()};
+    for (int part = 0; part < 3; ++part)  // q, k, v
+        EXPECT_GT(error_after(GetParam(),
+                              [&](Weights& w) {
+                                  auto bias = w.layers.front().qkv_bias.span();
+                                  std::ranges::fill(bias.subspan(ends[part], ends[part + 1] - ends[part]), 0.0f);
+                              }),
+                  clearly_wrong)
+            << "part " << part;
+}
+
+/// Query head h reads kv head h % num_kv_heads instead of h / group: the same as moving head h to a slot of that group.
+void mix_up_heads(Weights& w) {
+    const auto& c = w.config;
+    for (auto& layer : w.layers) {
+        const auto qkv = layer.qkv.inputs(), d = c.head_dim;
+        auto rows = [&](const eigenlm::Matrix<eigenlm::F32>& m) {
+            std::vector<std::vector<float>> all(m.outputs(), std::vector<float>(m.inputs()));
+            for (std::size_t j = 0; j < all.size(); ++j) m.get_row(j, all[j]);
+            return all;
+        };
+        const auto slot = [&](std::size_t h) { return h % c.num_kv_heads * c.group() + h / c.num_kv_heads; };
+        const auto q = rows(layer.qkv), o = rows(layer.attention_output);
+        ASSERT_EQ(q.front().size(), qkv);
+        for (std::size_t h = 0; h < c.num_heads; ++h)
+            for (std::size_t i = 0; i < d; ++i) layer.qkv.set_row(slot(h) * d + i, q[h * d + i]);
+        if (!layer.qkv_bias.span().empty()) {
+            const std::vector<float> bias(layer.qkv_bias.begin(), layer.qkv_bias.end());
+            for (std::size_t h = 0; h < c.num_heads; ++h)
+                for (std::size_t i = 0; i < d; ++i) layer.qkv_bias[slot(h) * d + i] = bias[h * d + i];
+        }
+        for (std::size_t j = 0; j < o.size(); ++j) {
+            std::vector<float> row(o[j].size());
+            for (std::size_t h = 0; h < c.num_heads; ++h)
+                for (std::size_t i = 0; i < d; ++i) row[slot(h) * d + i] = o[j][h * d + i];
+            layer.attention_output.set_row(j, row);
+        }
+    }
+}
+
+TEST_P(MutationTest, WrongGqaMappingFails) {
+    const auto config = support::config_of(eigenlm::Checkpoint::open(support::golden_dir(GetParam())));
+    if (config.num_kv_heads == 1) return;  // nothing to mix up
+    EXPECT_GT(error_after(GetParam(), mix_up_heads), clearly_wrong);
+}
+
+TEST_P(MutationTest, DroppingTheScalingFails) {
+    const auto config = support::config_of(eigenlm::Checkpoint::open(support::golden_dir(GetParam())));
+    if (config.rope_scaling.kind == eigenlm::RopeScaling::Kind::none) return;
+    EXPECT_GT(error_after(GetParam(), [](Weights& w) { w.config.rope_scaling = {}; }), clearly_wrong);
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, MutationTest, testing::ValuesIn(support::short_goldens()), support::name_of_parameter);
+
+}  // namespace

@@ -1,0 +1,147 @@
+// Contract 1: the logits of a position are the same bits however the positions before it were computed.
+#include <cstring>
+#include <random>
+#include <string>
+
+#include <eigenlm/eigenlm.hpp>
+#include <gtest/gtest.h>
+
+#include "support/golden.hpp"
+
+namespace {
+
+using eigenlm::Session;
+using eigenlm::TokenId;
+
+/// Random ids, enough for several cache blocks.
+std::vector<TokenId> random_text(std::size_t vocab, std::size_t length, unsigned seed) {
+    std::mt19937 random(seed);
+    std::vector<TokenId> text(length);
+    for (TokenId& id : text) id = static_cast<TokenId>(random() % vocab);
+    return text;
+}
+
+/// Fails unless both are the same bytes.
+void expect_same_bits(std::span<const float> found, std::span<const float> expected, const std::string& what) {
+    ASSERT_EQ(found.size(), expected.size()) << what;
+    if (std::memcmp(found.data(), expected.data(), expected.size_bytes()) == 0) return;
+    for (std::size_t i = 0; i < expected.size(); ++i)
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(found[i]), std::bit_cast<std::uint32_t>(expected[i]))
+            << what << ", logit " << i << ": " << found[i] << " and " << expected[i];
+}
+
+class SameBitsTest : public testing::TestWithParam<std::string> {
+  protected:
+    static constexpr std::size_t length = 150;  // two full blocks of 64 and a bit
+
+    void SetUp() override {
+        folder_ = GetParam() == "tiny" ? support::tiny_dir() : support::golden_dir(GetParam());
+        model_ = load(1);
+        text_ = random_text(vocab(), length, 7);
+        expected_ = support::all_logits(model_, text_);
+    }
+    std::shared_ptr<const eigenlm::Model> load(std::size_t threads) const {
+        return support::load_model(folder_, {.threads = threads, .isa = eigenlm::Isa::portable});
+    }
+    std::size_t vocab() const { return model_->config().vocab_size; }
+    /// The logits behind the id at `position`, as one prefill of everything gives them.
+    std::span<const float> expected(std::size_t position) const {
+        return std::span(expected_).subspan(position * vocab(), vocab());
+    }
+    std::span<const TokenId> ids(std::size_t first, std::size_t count) const { return std::span(text_).subspan(first, count); }
+
+    std::filesystem::path folder_;
+    std::shared_ptr<const eigenlm::Model> model_;
+    std::vector<TokenId> text_;
+    std::vector<float> expected_;
+};
+
+TEST_P(SameBitsTest, TokenByToken) {
+    Session session(model_);
+    for (std::size_t i = 0; i < length; ++i) expect_same_bits(session.decode(text_[i]), expected(i), "decode " + std::to_string(i));
+}
+
+TEST_P(SameBitsTest, RandomChunks) {
+    std::mt19937 random(3);
+    for (int round = 0; round < 6; ++round) {
+        Session session(model_, {.prefill_rows = 1 + random() % 70});  // passes have borders of their own
+        std::vector<float> logits;
+        for (std::size_t begin = 0; begin < length;) {
+            const std::size_t count = std::min<std::size_t>(length - begin, 1 + random() % 60);
+            logits.resize(count * vocab());
+            session.prefill(ids(begin, count), std::span<float>(logits));
+            for (std::size_t i = 0; i < count; ++i)
+                expect_same_bits(std::span(logits).subspan(i * vocab(), vocab()), expected(begin + i),
+                                 "round " + std::to_string(round) + ", position " + std::to_string(begin + i));
+            begin += count;
+        }
+    }
+}
+
+TEST_P(SameBitsTest, NaiveRecomputation) {
+    Session naive(model_, {.context = length, .use_cache = false});
+    naive.prefill(ids(0, 5));
+    for (std::size_t i = 5; i < length; i += i < 70 ? 1 : 13) {
+        expect_same_bits(naive.prefill(ids(naive.length(), i + 1 - naive.length())), expected(i), "naive " + std::to_string(i));
+        EXPECT_EQ(naive.length(), i + 1);
+    }
+}
+
+TEST_P(SameBitsTest, AnyNumberOfThreads) {
+    for (std::size_t threads = 2; threads <= 5; ++threads)
+        expect_same_bits(support::all_logits(load(threads), text_), expected_, std::to_string(threads) + " threads");
+}
+
+TEST_P(SameBitsTest, AfterTruncation) {
+    Session session(model_);
+    session.prefill(random_text(vocab(), length, 8));
+    session.truncate(0);
+    session.prefill(ids(0, 100));
+    session.truncate(70);
+    expect_same_bits(session.prefill(ids(70, 80)), expected(length - 1), "after truncation");
+}
+
+TEST_P(SameBitsTest, AnyBatch) {
+    // Sequences of different lengths, each decoded alone and in changing company.
+    const auto& m = *model_;
+    const std::size_t lengths[] = {3, 64, 65, 100, 17};
+    constexpr std::size_t count = std::size(lengths);
+    eigenlm::Workspace workspace(m.config(), 128, 1);
+    std::vector<eigenlm::KvCache> caches;
+    std::vector<std::vector<TokenId>> texts;
+    for (std::size_t s = 0; s < count; ++s) {
+        caches.emplace_back(m.config(), length);
+        texts.push_back(random_text(vocab(), lengths[s] + 12, static_cast<unsigned>(s)));
+        eigenlm::prefill(m.transformer(), m.compute(), m.rope(), caches[s], workspace,
+                         std::span<const TokenId>(texts[s]).first(lengths[s]), {});
+    }
+    std::mt19937 random(11);
+    for (int step = 0; step < 12; ++step) {
+        std::vector<eigenlm::KvCache*> batch;
+        std::vector<TokenId> ids;
+        std::vector<std::size_t> members;
+        for (std::size_t s = 0; s < count; ++s)
+            if (random() % 3 != 0 && caches[s].length() < texts[s].size()) members.push_back(s);
+        std::ranges::shuffle(members, random);
+        for (const std::size_t s : members) {
+            batch.push_back(&caches[s]);
+            ids.push_back(texts[s][caches[s].length()]);
+        }
+        if (batch.empty()) continue;
+        std::vector<float> logits(batch.size() * vocab());
+        eigenlm::decode(m.transformer(), m.compute(), m.rope(), batch, workspace, ids,
+                        {logits.data(), batch.size(), vocab(), vocab()});
+        for (std::size_t i = 0; i < members.size(); ++i) {
+            const std::size_t s = members[i], so_far = caches[s].length();
+            const auto alone = support::all_logits(model_, std::span(texts[s]).first(so_far));
+            expect_same_bits(std::span(logits).subspan(i * vocab(), vocab()),
+                             std::span(alone).subspan((so_far - 1) * vocab()), "sequence " + std::to_string(s));
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBitsTest,
+                         testing::Values("qwen2-odd", "qwen2-untied", "llama-gqa", "llama31-scaled", "tiny"),
+                         support::name_of_parameter);
+
+}  // namespace

@@ -1,0 +1,123 @@
+#pragma once
+// Goldens made by transformers (tools/make_goldens.py): what a model folder's outputs must be.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <eigenlm/eigenlm.hpp>
+#include <gtest/gtest.h>
+
+namespace support {
+
+using eigenlm::TokenId;
+
+/// Relative error that contract 2 allows in f32.
+inline constexpr double tolerance = 1e-4;
+
+inline std::filesystem::path data_dir() { return EIGENLM_TEST_DATA_DIR; }
+inline std::filesystem::path golden_dir(const std::string& name) { return data_dir() / "goldens" / name; }
+inline std::filesystem::path tiny_dir() { return EIGENLM_TINY_MODEL_DIR; }
+
+/// The short random checkpoints: 20 prompt ids and 64 greedy ones.
+inline const std::vector<std::string>& short_goldens() {
+    static const std::vector<std::string> names = {"qwen2-odd", "qwen2-untied", "llama-gqa", "llama31-scaled"};
+    return names;
+}
+
+/// A checkpoint's name as part of a test's: letters, digits and underscores.
+inline std::string identifier(std::string name) {
+    std::ranges::replace(name, '-', '_');
+    return name;
+}
+inline constexpr auto name_of_parameter = [](const auto& parameter) { return identifier(parameter.param); };
+
+/// [rows, cols] numbers.
+struct Table {
+    std::size_t rows = 0, cols = 0;
+    std::vector<float> values;
+    std::span<const float> row(std::size_t r) const { return {values.data() + r * cols, cols}; }
+};
+
+class Golden {
+  public:
+    explicit Golden(const std::filesystem::path& file) : file_(file) {}
+    static Golden of(const std::string& name) { return Golden(golden_dir(name) / "golden.safetensors"); }
+
+    bool has(const std::string& name) const { return file_.contains(name); }
+    std::vector<TokenId> ids(const std::string& name) const {
+        const auto tensor = file_.tensor(name);
+        EXPECT_EQ(tensor.dtype, eigenlm::Dtype::i32);
+        std::vector<TokenId> values(tensor.bytes.size() / sizeof(TokenId));
+        std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+        return values;
+    }
+    Table table(const std::string& name) const {
+        const auto tensor = file_.tensor(name);
+        Table t{tensor.shape.at(0), tensor.shape.at(1), {}};
+        t.values.resize(t.rows * t.cols);
+        tensor.read(0, t.values);
+        return t;
+    }
+    /// Prompt and greedy ids: the text whose rows the tables hold.
+    std::vector<TokenId> text() const {
+        auto all = ids("prompt_ids");
+        if (has("greedy_ids")) {
+            const auto greedy = ids("greedy_ids");
+            all.insert(all.end(), greedy.begin(), greedy.end());
+        }
+        return all;
+    }
+
+  private:
+    eigenlm::SafetensorsFile file_;
+};
+
+/// max |found - expected| / max |expected|
+inline double relative_error(std::span<const float> found, std::span<const float> expected) {
+    double error = 0, largest = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const double difference = std::abs(double{found[i]} - double{expected[i]});
+        if (!(difference <= error)) error = difference;  // a NaN counts as an error
+        largest = std::max(largest, std::abs(double{expected[i]}));
+    }
+    return error / largest;
+}
+
+/// The largest relative error over the golden's logit rows of a text's logits, [text, vocab].
+inline double logits_error(const Golden& golden, std::span<const float> logits) {
+    const Table expected = golden.table("logits");
+    const auto positions = golden.ids("row_positions");
+    EXPECT_EQ(positions.size(), expected.rows);
+    double worst = 0;
+    for (std::size_t r = 0; r < expected.rows; ++r) {
+        const auto found = logits.subspan(static_cast<std::size_t>(positions[r]) * expected.cols, expected.cols);
+        const double error = relative_error(found, expected.row(r));
+        if (!(error <= worst)) worst = error;
+    }
+    return worst;
+}
+
+inline eigenlm::ModelConfig config_of(const eigenlm::Checkpoint& checkpoint) {
+    return eigenlm::read_config(checkpoint.config(), checkpoint.config_path());
+}
+
+/// A folder's model without its tokenizer (the random checkpoints have none).
+inline std::shared_ptr<const eigenlm::Model> load_model(const std::filesystem::path& folder,
+                                                        const eigenlm::ModelOptions& options = {}) {
+    const auto checkpoint = eigenlm::Checkpoint::open(folder);
+    return std::make_shared<const eigenlm::Model>(config_of(checkpoint), checkpoint.tensors(), options);
+}
+
+/// Logits behind every id of a text, [text, vocab], by one prefill.
+inline std::vector<float> all_logits(std::shared_ptr<const eigenlm::Model> model, std::span<const TokenId> text) {
+    std::vector<float> logits(text.size() * model->config().vocab_size);
+    eigenlm::Session session(model, {.context = text.size()});
+    session.prefill(text, std::span<float>(logits));
+    return logits;
+}
+
+}  // namespace support

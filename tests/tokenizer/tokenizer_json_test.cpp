@@ -1,0 +1,277 @@
+#include "eigenlm/tokenizer/tokenizer_json.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fixtures.hpp"
+
+namespace {
+
+using namespace eigenlm;
+using nlohmann::json;
+
+using Change = std::function<void(json&)>;
+
+/// The error that a changed tokenizer.json gives: its kind and its place in the file.
+std::pair<std::string, std::string> error_of(const std::string& text) {
+    try {
+        (void)Tokenizer::from_json(text, "t.json");
+    } catch (const Error& e) {
+        EXPECT_EQ(std::string(e.what()).find('\n'), std::string::npos) << e.what();
+        EXPECT_LT(std::string(e.what()).size(), 1000u);
+        return {to_string(e.kind()), e.where()};
+    }
+    return {"none", ""};
+}
+std::pair<std::string, std::string> error_after(const Change& change) {
+    json tree = tests::small_tokenizer();
+    change(tree);
+    return error_of(tree.dump());
+}
+void expect_error(const char* kind, const char* where, const Change& change) {
+    const auto [found_kind, found_where] = error_after(change);
+    EXPECT_EQ(found_kind, kind) << where;
+    EXPECT_EQ(found_where, std::string("t.json") + where);
+}
+
+/// No added tokens, whose ids would have to follow a changed vocabulary.
+void drop_added(json& tree) {
+    tree["added_tokens"] = json::array();
+    tree["post_processor"] = nullptr;
+}
+json& model(json& tree) { return tree["model"]; }
+json& step(json& tree, int index) { return tree["pre_tokenizer"]["pretokenizers"][static_cast<std::size_t>(index)]; }
+json added(TokenId id, const char* content) {
+    return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+            {"rstrip", false}, {"normalized", false}, {"special", false}};
+}
+
+TEST(TokenizerJson, TheUnchangedFileLoads) { EXPECT_EQ(error_of(tests::small_tokenizer().dump()).first, "none"); }
+
+TEST(TokenizerJson, BadJson) {
+    const std::string text = tests::small_tokenizer().dump();
+    for (const std::string& bad :
+         {std::string(), std::string("null"), std::string("[]"), std::string("{"), text + "x", std::string("\xFF\xFE"),
+          text.substr(0, 20) + "\xFF" + text.substr(20), std::string(100'000, '['), std::string(100'000, '"')})
+        EXPECT_EQ(error_of(bad).first, "format") << bad.substr(0, 40);
+    std::string deep = "1";
+    for (int i = 0; i < 100; ++i) deep = "[" + deep + "]";
+    EXPECT_EQ(error_of("{\"a\":" + deep + "}").first, "format");
+}
+
+TEST(TokenizerJson, EveryTruncationIsAnError) {
+    const std::string text = tests::small_tokenizer().dump();
+    for (std::size_t length = 0; length < text.size(); length += 7)
+        ASSERT_EQ(error_of(text.substr(0, length)).first, "format") << length;
+}
+
+// Whatever single bytes are changed to, the result is a tokenizer or a typed error.
+TEST(TokenizerJson, SpoiledBytesNeverEscapeTheErrorTypes) {
+    const std::string text = tests::small_tokenizer().dump();
+    std::mt19937 rng(11);
+    for (int round = 0; round < 3000; ++round) {
+        std::string spoiled = text;
+        for (std::size_t i = 0; i <= rng() % 3; ++i) spoiled[rng() % text.size()] = "0\"{}[],:x9-\xC3"[rng() % 12];
+        EXPECT_NO_THROW(error_of(spoiled));
+    }
+}
+
+TEST(TokenizerJson, DuplicateKeys) {
+    EXPECT_EQ(error_of("{\"model\":1,\"model\":2}"), (std::pair<std::string, std::string>("format", "t.json")));
+    std::string text = tests::small_tokenizer().dump();
+    text.insert(text.find("\"vocab\":{") + 9, "\"ab\":300,");
+    EXPECT_EQ(error_of(text), (std::pair<std::string, std::string>("format", "t.json: model.vocab")));
+}
+
+TEST(TokenizerJson, WrongShapes) {
+    expect_error("format", ": model.vocab", [](json& t) { model(t)["vocab"] = json::array(); });
+    expect_error("format", ": model.vocab", [](json& t) { model(t).erase("vocab"); });
+    expect_error("format", ": model.merges", [](json& t) { model(t)["merges"] = "a b"; });
+    expect_error("format", ": model.merges", [](json& t) { model(t).erase("merges"); });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = "256"; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = 256.0; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = -1; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = {256}; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = json::object(); });
+    for (const json& merge :
+         {json("ab"), json("a b c"), json(" b"), json("a "), json(1), json::object(), json({"a"}),
+          json({"a", "b", "c"}), json::array(), json({"a", 1}), json({"a", json::array()}), json(nullptr)})
+        expect_error("format", ": model.merges[1]", [&](json& t) { model(t)["merges"][1] = merge; });
+}
+
+TEST(TokenizerJson, WildIds) {
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = std::uint64_t{1} << 63; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = 1 << 24; });
+    expect_error("format", ": model.vocab", [](json& t) { model(t)["vocab"]["ab"] = (1 << 24) - 1; });
+    expect_error("format", ": model.vocab", [](json& t) { model(t)["vocab"]["ab"] = 257; });  // abc has it
+    expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = 260; });
+    expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = 0; });
+    expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = -1; });
+    expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = 1.5; });
+    expect_error("format", ": post_processor.special_tokens.ids",
+                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = {260}; });
+    expect_error("format", ": post_processor.special_tokens.ids",
+                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = {-1}; });
+}
+
+TEST(TokenizerJson, TokensThatAreNotBytes) {
+    expect_error("format", ": model.vocab", [](json& t) {
+        drop_added(t);
+        model(t)["vocab"]["a b"] = 259;
+    });
+    expect_error("format", ": model.vocab", [](json& t) { model(t)["vocab"][""] = 259; });
+    expect_error("format", ": model.merges[0]", [](json& t) { model(t)["merges"][0] = {"▁a", "b"}; });
+    // As an added token it is fine.
+    json tree = tests::small_tokenizer();
+    tree["added_tokens"] = {added(259, "<a b>")};
+    tree["post_processor"] = nullptr;
+    model(tree)["vocab"]["<a b>"] = 259;
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("x<a b>"), (std::vector<TokenId>{'x', 259}));
+    // Not with an id that makes the vocabulary look huge.
+    tree["added_tokens"] = {added((1 << 24) - 1, "<a b>")};
+    model(tree)["vocab"]["<a b>"] = (1 << 24) - 1;
+    EXPECT_EQ(error_of(tree.dump()).first, "format");
+}
+
+TEST(TokenizerJson, MergesThatDoNotFit) {
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"a", "nosuch"}); });
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"c", "d"}); });
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"a", "b"}); });
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"ab", "ab"}); });
+    expect_error("unsupported", ": model.vocab", [](json& t) {
+        drop_added(t);
+        model(t)["vocab"].erase("z");
+    });
+}
+
+TEST(TokenizerJson, MergesAsStrings) {
+    json tree = tests::small_tokenizer();
+    model(tree)["merges"] = {"#version: 0.2", "a b", "ab c"};  // the first line of an old merges.txt
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("xabc", {.add_special_tokens = false}),
+              (std::vector<TokenId>{'x', 257}));
+}
+
+TEST(TokenizerJson, UnsupportedTopLevelSettings) {
+    expect_error("unsupported", "", [](json& t) { t["new_setting"] = true; });
+    expect_error("unsupported", ": version", [](json& t) { t["version"] = "2.0"; });
+    expect_error("unsupported", ": truncation", [](json& t) { t["truncation"] = {{"max_length", 512}}; });
+    expect_error("unsupported", ": padding", [](json& t) { t["padding"] = {{"strategy", "BatchLongest"}}; });
+    expect_error("unsupported", ": normalizer.type", [](json& t) { t["normalizer"] = {{"type", "NFKC"}}; });
+    expect_error("unsupported", ": normalizer.normalizers[1].type", [](json& t) {
+        t["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}, {{"type", "Lowercase"}}}}};
+    });
+    expect_error("unsupported", ": decoder", [](json& t) { t["decoder"] = nullptr; });
+    expect_error("unsupported", ": decoder.type", [](json& t) { t["decoder"]["type"] = "Metaspace"; });
+    expect_error("unsupported", ": pre_tokenizer", [](json& t) { t["pre_tokenizer"] = nullptr; });
+    expect_error("unsupported", ": model", [](json& t) { t.erase("model"); });
+}
+
+TEST(TokenizerJson, UnsupportedModels) {
+    expect_error("unsupported", ": model.type", [](json& t) { model(t)["type"] = "Unigram"; });
+    expect_error("unsupported", ": model", [](json& t) { model(t)["cache_capacity"] = 1; });
+    expect_error("unsupported", ": model.dropout", [](json& t) { model(t)["dropout"] = 0.1; });
+    expect_error("unsupported", ": model.unk_token", [](json& t) { model(t)["unk_token"] = "<unk>"; });
+    expect_error("unsupported", ": model.continuing_subword_prefix",
+                 [](json& t) { model(t)["continuing_subword_prefix"] = "##"; });
+    expect_error("unsupported", ": model.end_of_word_suffix", [](json& t) { model(t)["end_of_word_suffix"] = "</w>"; });
+    expect_error("unsupported", ": model.byte_fallback", [](json& t) { model(t)["byte_fallback"] = true; });
+    expect_error("unsupported", ": model.fuse_unk", [](json& t) { model(t)["fuse_unk"] = true; });
+    expect_error("format", ": model.ignore_merges", [](json& t) { model(t)["ignore_merges"] = 1; });
+    EXPECT_EQ(error_after([](json& t) { model(t)["end_of_word_suffix"] = ""; }).first, "none");
+}
+
+TEST(TokenizerJson, UnsupportedPreTokenizers) {
+    expect_error("unsupported", ": pre_tokenizer.type", [](json& t) { t["pre_tokenizer"] = {{"type", "ByteLevel"}}; });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers",
+                 [](json& t) { t["pre_tokenizer"]["pretokenizers"].erase(1); });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].pattern.Regex",
+                 [](json& t) { step(t, 0)["pattern"]["Regex"] = "\\s+"; });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].pattern", [](json& t) {
+        step(t, 0)["pattern"] = {{"String", " "}};
+    });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].behavior",
+                 [](json& t) { step(t, 0)["behavior"] = "Removed"; });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].invert",
+                 [](json& t) { step(t, 0)["invert"] = true; });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].add_prefix_space",
+                 [](json& t) { step(t, 1)["add_prefix_space"] = true; });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].use_regex",
+                 [](json& t) { step(t, 1).erase("use_regex"); });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].type", [](json& t) { step(t, 1) = step(t, 0); });
+}
+
+TEST(TokenizerJson, TheUnknownPatternIsNamed) {
+    json tree = tests::small_tokenizer();
+    step(tree, 0)["pattern"]["Regex"] = "[a-z]+";
+    try {
+        (void)tests::tokenizer_of(tree);
+        FAIL();
+    } catch (const UnsupportedError& e) {
+        EXPECT_NE(std::string(e.what()).find("[a-z]+"), std::string::npos) << e.what();
+    }
+}
+
+TEST(TokenizerJson, PostProcessors) {
+    const json frame = tests::small_tokenizer()["post_processor"];
+    const auto with = [](json processor) { return [processor](json& t) { t["post_processor"] = processor; }; };
+    expect_error("unsupported", ": post_processor.type", with({{"type", "RobertaProcessing"}}));
+    expect_error("unsupported", ": post_processor.processors[1].type",
+                 with({{"type", "Sequence"}, {"processors", {frame, frame}}}));
+    expect_error("unsupported", ": post_processor.processors[0].type",
+                 with({{"type", "Sequence"}, {"processors", {{{"type", "BertProcessing"}}}}}));
+    json broken = frame;
+    broken["single"] = {frame["single"][0]};
+    expect_error("unsupported", ": post_processor.single", with(broken));
+    broken["single"] = {frame["single"][1], frame["single"][1]};
+    expect_error("unsupported", ": post_processor.single[1].Sequence.id", with(broken));
+    broken = frame;
+    broken["single"][0]["SpecialToken"]["id"] = "<t>";
+    expect_error("format", ": post_processor.single[0].SpecialToken.id", with(broken));
+    broken = frame;
+    broken["special_tokens"]["<s>"]["ids"] = json(std::vector<int>(65, 259));  // few pieces, many ids
+    expect_error("unsupported", ": post_processor.single[0].SpecialToken", with(broken));
+
+    json tree = tests::small_tokenizer();
+    tree["post_processor"] = {{"type", "Sequence"},
+                              {"processors", {{{"type", "ByteLevel"}, {"trim_offsets", false}}, frame}}};
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("a"), (std::vector<TokenId>{259, 'a'}));
+    tree["post_processor"] = frame;
+    tree["post_processor"]["single"].push_back(frame["single"][0]);
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("a"), (std::vector<TokenId>{259, 'a', 259}));
+    tree["post_processor"] = {{"type", "ByteLevel"}};
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("a"), (std::vector<TokenId>{'a'}));
+}
+
+TEST(TokenizerJson, AddedTokens) {
+    for (const char* field : {"single_word", "lstrip", "rstrip"})
+        expect_error("unsupported", (std::string(": added_tokens[0].") + field).c_str(),
+                     [&](json& t) { t["added_tokens"][0][field] = true; });
+    expect_error("format", ": added_tokens[0].normalized", [](json& t) { t["added_tokens"][0].erase("normalized"); });
+    expect_error("format", ": added_tokens[0].content", [](json& t) { t["added_tokens"][0]["content"] = ""; });
+    expect_error("format", ": added_tokens[0].content", [](json& t) { t["added_tokens"][0].erase("content"); });
+    expect_error("unsupported", ": added_tokens[0]", [](json& t) { t["added_tokens"][0]["new"] = 1; });
+    expect_error("format", ": added_tokens", [](json& t) { t["added_tokens"] = "x"; });
+    expect_error("format", ": added_tokens[1]", [](json& t) { t["added_tokens"].push_back(added(260, "<s>")); });
+    expect_error("format", ": added_tokens[1].id", [](json& t) { t["added_tokens"].push_back(added(262, "<t>")); });
+    expect_error("format", ": added_tokens[1].id", [](json& t) { t["added_tokens"].push_back(added(261, "ab")); });
+    // In the vocabulary "Ġ" is a space; as an added token it would be the letter.
+    expect_error("unsupported", ": added_tokens[1].content",
+                 [](json& t) { t["added_tokens"].push_back(added(' ', "Ġ")); });
+    expect_error("unsupported", ": added_tokens[2]", [](json& t) {
+        t["normalizer"] = {{"type", "NFC"}};
+        for (const auto& [id, content] : {std::pair(260, "\u00e9 x"), std::pair(261, "e\u0301 x")}) {
+            t["added_tokens"].push_back(added(id, content));
+            t["added_tokens"].back()["normalized"] = true;
+        }
+    });
+    json tree = tests::small_tokenizer();
+    tree["added_tokens"].push_back(added(256, "ab"));  // one of the model's own
+    EXPECT_EQ(tests::tokenizer_of(tree).encode("cabc"), (std::vector<TokenId>{259, 'c', 256, 'c'}));
+}
+
+}  // namespace

@@ -1,0 +1,183 @@
+#include "eigenlm/tokenizer/tokenizer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "fixtures.hpp"
+
+namespace {
+
+using namespace eigenlm;
+using Ids = std::vector<TokenId>;
+
+class TinyTokenizer : public ::testing::TestWithParam<const char*> {
+  protected:
+    std::filesystem::path folder_ = tests::tokenizer_data() / GetParam();
+    Tokenizer tokenizer_ = Tokenizer::load(folder_);
+};
+INSTANTIATE_TEST_SUITE_P(Families, TinyTokenizer, ::testing::Values("tiny_qwen2", "tiny_llama3"),
+                         [](const auto& family) { return std::string(family.param); });
+
+TEST_P(TinyTokenizer, GoldensOfTheReference) {
+    const auto goldens = tests::read_json_lines(folder_ / "goldens.jsonl");
+    ASSERT_GE(goldens.size(), 1000u);
+    const Ids frame = tokenizer_.encode("");
+    for (const auto& golden : goldens) {
+        const auto text = golden["text"].get<std::string>();
+        const auto ids = golden["ids"].get<Ids>();
+        EXPECT_EQ(tokenizer_.encode(text), ids) << golden["text"];
+        const Ids bare = tokenizer_.encode(text, {.add_special_tokens = false});
+        EXPECT_TRUE(
+            std::equal(bare.begin(), bare.end(), ids.begin() + static_cast<std::ptrdiff_t>(frame.size()), ids.end()));
+        EXPECT_EQ(tokenizer_.decode(ids), golden.value("decoded", text)) << golden["text"];
+    }
+}
+
+TEST_P(TinyTokenizer, AnyBytesComeBack) {
+    std::mt19937 rng(7);
+    const bool normalizes = GetParam() == std::string("tiny_qwen2");
+    for (int round = 0; round < 2000; ++round) {
+        const std::string text = tests::random_bytes(rng, rng() % 80);
+        const auto ids = tokenizer_.encode(text, {.add_special_tokens = false});
+        ASSERT_EQ(tokenizer_.decode(ids, {.skip_special_tokens = false}), normalizes ? unicode::nfc(text) : text);
+    }
+}
+
+TEST_P(TinyTokenizer, EveryTokenIsItsBytes) {
+    std::size_t longest = 0, special = 0;
+    for (TokenId id = 0; id < static_cast<TokenId>(tokenizer_.size()); ++id) {
+        const auto bytes = tokenizer_.token_bytes(id);
+        longest = std::max(longest, bytes.size());
+        special += tokenizer_.is_special(id);
+        if (bytes != "n\u00e9 tok") {  // which is written "ne\u0301 tok" in the file
+            EXPECT_EQ(tokenizer_.id_of(bytes), id);
+        }
+        EXPECT_EQ(tokenizer_.decode(std::vector{id}), tokenizer_.is_special(id) ? "" : bytes);
+    }
+    EXPECT_EQ(tokenizer_.longest_token(), longest);
+    EXPECT_EQ(special, GetParam() == std::string("tiny_qwen2") ? 3u : 15u);
+}
+
+TEST_P(TinyTokenizer, IdsThatAreNoTokensAreArgumentErrors) {
+    for (const TokenId id :
+         {-1, static_cast<TokenId>(tokenizer_.size()), max_token_id, std::numeric_limits<TokenId>::min()}) {
+        EXPECT_THROW(tokenizer_.token_bytes(id), ArgumentError);
+        EXPECT_THROW(tokenizer_.decode(std::vector{id}), ArgumentError);
+        EXPECT_FALSE(tokenizer_.is_special(id));
+    }
+    EXPECT_EQ(tokenizer_.id_of("no such token"), std::nullopt);
+}
+
+TEST_P(TinyTokenizer, AMegabyteWordAndAMegabyteOfSpaces) {
+    for (const std::string& unit :
+         {std::string("a"), std::string("the"), std::string(" "), std::string("\u0301"), std::string("<|")}) {
+        std::string text;
+        while (text.size() < (1u << 20)) text += unit;
+        EXPECT_EQ(tokenizer_.decode(tokenizer_.encode(text)), text);
+    }
+}
+
+TEST(Tokenizer, LoadsAFolderOrAFile) {
+    const auto folder = tests::tokenizer_data() / "tiny_qwen2";
+    EXPECT_EQ(Tokenizer::load(folder).size(), Tokenizer::load(folder / "tokenizer.json").size());
+    EXPECT_THROW(Tokenizer::load(folder / "missing"), IoError);
+    EXPECT_THROW(Tokenizer::load(tests::tokenizer_data()), IoError);  // a folder without one
+    EXPECT_THROW(Tokenizer::load(folder / "goldens.jsonl"), FormatError);
+}
+
+TEST(Tokenizer, SpecialTokensFollowTheOptions) {
+    const auto tokenizer = tests::tokenizer_of(tests::small_tokenizer());
+    EXPECT_EQ(tokenizer.encode("abc<s>bc"), (Ids{259, 257, 259, 'b', 'c'}));
+    EXPECT_EQ(tokenizer.encode("abc<s>bc", {.add_special_tokens = false}), (Ids{257, 259, 'b', 'c'}));
+    EXPECT_EQ(tokenizer.decode(Ids{259, 257, 259, 'b'}), "abcb");
+    EXPECT_EQ(tokenizer.decode(Ids{259, 257, 259, 'b'}, {.skip_special_tokens = false}), "<s>abc<s>b");
+    EXPECT_EQ(tokenizer.encode(""), (Ids{259}));
+    EXPECT_EQ(tokenizer.decode({}), "");
+}
+
+TEST(Tokenizer, NormalizedTokensAreFoundAfterNormalization) {
+    auto tree = tests::small_tokenizer();
+    tree["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+    for (const bool normalized : {true, false})
+        tree["added_tokens"].push_back({{"id", normalized ? 260 : 261},
+                                        {"content", normalized ? "e\u0301 x" : "o\u0301 x"},
+                                        {"single_word", false},
+                                        {"lstrip", false},
+                                        {"rstrip", false},
+                                        {"normalized", normalized},
+                                        {"special", false}});
+    const auto tokenizer = tests::tokenizer_of(tree);
+    const EncodeOptions bare{.add_special_tokens = false};
+    EXPECT_EQ(tokenizer.encode("\u00e9 x", bare), (Ids{260}));
+    EXPECT_EQ(tokenizer.encode("e\u0301 x", bare), (Ids{260}));
+    EXPECT_EQ(tokenizer.encode("o\u0301 x", bare), (Ids{261}));
+    EXPECT_EQ(tokenizer.decode(Ids{260, 261}), "\u00e9 xo\u0301 x");
+    EXPECT_EQ(tokenizer.id_of("e\u0301 x"), 260);
+    EXPECT_EQ(tokenizer.encode("\u00f3 x", bare), (Ids{0xC3, 0xB3, ' ', 'x'}));
+}
+
+TEST(Tokenizer, HolesInTheVocabularyAreNoTokens) {
+    auto tree = tests::small_tokenizer();
+    tree["model"]["vocab"]["bc"] = 300;
+    tree["added_tokens"] = nlohmann::json::array();
+    tree["post_processor"] = nullptr;
+    const auto tokenizer = tests::tokenizer_of(tree);
+    EXPECT_EQ(tokenizer.size(), 301u);
+    EXPECT_EQ(tokenizer.token_bytes(300), "bc");
+    EXPECT_THROW(tokenizer.token_bytes(299), ArgumentError);
+}
+
+TEST(Tokenizer, CopiesAndMovesStandAlone) {
+    auto original = std::make_unique<Tokenizer>(Tokenizer::load(tests::tokenizer_data() / "tiny_llama3"));
+    const Tokenizer copy = *original;
+    const auto ids = copy.encode("Hello <|eot_id|> 12345");
+    const Tokenizer moved = std::move(*original);
+    original.reset();
+    EXPECT_EQ(moved.encode("Hello <|eot_id|> 12345"), ids);
+    EXPECT_EQ(moved.decode(ids), copy.decode(ids));
+}
+
+// The vocabularies of the real models, with the cases of llama.cpp, where EIGENLM_TEST_DATA names a folder that has
+// them.
+void check_real(const std::string& name, const std::string& cases) {
+    const char* data = std::getenv("EIGENLM_TEST_DATA");
+    if (data == nullptr) GTEST_SKIP() << "EIGENLM_TEST_DATA is not set";
+    const std::filesystem::path folder = data;
+    const auto tokenizer = Tokenizer::load(folder / "tokenizers" / name);
+    const auto read = [&](const char* extension) {
+        std::ifstream file(folder / "vocab" / (cases + extension), std::ios::binary);
+        EXPECT_TRUE(file.good());
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    const std::string separator = "\n__ggml_vocab_test__\n", texts = read(".inp");
+    std::istringstream expected(read(".out"));
+    std::size_t count = 0;
+    for (std::size_t begin = 0; begin < texts.size(); ++count) {
+        const std::size_t end = std::min(texts.find(separator, begin), texts.size());
+        const std::string text = texts.substr(begin, end - begin);
+        std::string line;
+        EXPECT_TRUE(std::getline(expected, line));
+        std::istringstream numbers(line);
+        const Ids ids{std::istream_iterator<TokenId>(numbers), {}};
+        EXPECT_EQ(tokenizer.encode(text, {.add_special_tokens = false}), ids) << text;
+        EXPECT_EQ(tokenizer.decode(ids), text);
+        begin = end + separator.size();
+    }
+    EXPECT_GE(count, 46u);
+}
+
+TEST(RealTokenizer, Qwen2) { check_real("qwen2", "ggml-vocab-qwen2.gguf"); }
+TEST(RealTokenizer, Llama3) { check_real("llama3", "ggml-vocab-llama-bpe.gguf"); }
+
+}  // namespace
