@@ -60,9 +60,10 @@ class Sampler {
     /// The next token. logits: [vocab]. Throws StateError when they are not numbers (a NaN, or no finite largest one).
     TokenId operator()(std::span<const float> logits) {
         const FloatState state;
+        if (options_.temperature == 0 && options_.repeat_penalty == 1) return largest(logits);
         fill_candidates(logits);
         const Candidate best = *std::min_element(candidates_.begin(), candidates_.end(), more_likely);
-        if (!std::isfinite(best.logit)) throw StateError("sampler", "the logits are not finite");
+        require_finite(std::isfinite(best.logit));
         if (options_.temperature == 0) return best.id;
         return draw(keep_likely(best.logit));
     }
@@ -74,6 +75,21 @@ class Sampler {
     };
     static bool more_likely(const Candidate& a, const Candidate& b) {
         return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+    }
+
+    static void require_finite(bool finite) {
+        if (!finite) throw StateError("sampler", "the logits are not finite");
+    }
+
+    static TokenId largest(std::span<const float> logits) {
+        std::size_t best = 0;
+        bool numbers = true;
+        for (std::size_t i = 0; i < logits.size(); ++i) {
+            numbers = numbers && !std::isnan(logits[i]);
+            if (logits[i] > logits[best]) best = i;
+        }
+        require_finite(numbers && std::isfinite(logits[best]));
+        return static_cast<TokenId>(best);
     }
 
     void fill_candidates(std::span<const float> logits) {
