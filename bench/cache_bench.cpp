@@ -1,4 +1,4 @@
-// Cached decoding against naive recomputation, at the shapes of the reports this project reproduces (docs/reports.md).
+// Cached decoding against naive recomputation, at the shapes of the reports this project reproduces (docs/performance.md).
 //
 // Every iteration runs both, one behind the other, on the same model with the same prompt, and compares their ids; the
 // speed-up is the median of the iterations' own ratios. Weights are made up in memory.

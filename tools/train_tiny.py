@@ -3,7 +3,7 @@
 
 Offline tool: the library never needs it. It writes its own training text with
 write_stories.py, trains a byte-level BPE tokenizer with the Qwen2 pipeline,
-trains a small Qwen2ForCausalLM in float32 on the CPU, rounds the weights to
+trains a small Qwen2ForCausalLM with float32 weights on the CPU, rounds them to
 bfloat16 and saves everything into one folder.
 
 A run can be stopped at any time: the same command goes on from the last
@@ -37,6 +37,7 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 IGNORED = -100
+EMBEDDING_SPREAD = 0.12
 Rows = tuple[torch.Tensor, torch.Tensor]  # inputs and targets
 HELD_OUT_STORIES = 400
 GENERATION = {"do_sample": True, "temperature": 0.7, "top_k": 40, "top_p": 0.95}
@@ -47,6 +48,7 @@ PROMPTS = ("Once upon a time", "One morning", "There was once a little fox", "")
 # Tokenizer
 # --------------------------------------------------------------------------
 
+
 def train_tokenizer(stories: list[str], vocab_size: int) -> Tokenizer:
     """Byte-level BPE with the normalizer, splits and decoder of Qwen2.
 
@@ -55,10 +57,12 @@ def train_tokenizer(stories: list[str], vocab_size: int) -> Tokenizer:
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated", invert=False),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT_PATTERN), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel(add_prefix_space=True, trim_offsets=True, use_regex=True)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - len(SPECIAL_TOKENS),
@@ -66,7 +70,9 @@ def train_tokenizer(stories: list[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(stories, trainer)
-    tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in SPECIAL_TOKENS])
+    tokenizer.add_special_tokens(
+        [AddedToken(text, normalized=False, special=True) for text in SPECIAL_TOKENS]
+    )
     if tokenizer.get_vocab_size() != vocab_size:
         raise SystemExit(f"the stories give only {tokenizer.get_vocab_size()} of {vocab_size} tokens")
     return tokenizer
@@ -75,6 +81,7 @@ def train_tokenizer(stories: list[str], vocab_size: int) -> Tokenizer:
 # --------------------------------------------------------------------------
 # Training rows
 # --------------------------------------------------------------------------
+
 
 def pack(stories: list[list[int]], length: int, end: int, rng: numpy.random.Generator) -> list[list[int]]:
     """Put whole stories into rows, so that no story is cut and every row starts with one.
@@ -120,6 +127,7 @@ def make_rows(tokenizer: Tokenizer, stories: list[str], length: int, seed: int) 
 # Model
 # --------------------------------------------------------------------------
 
+
 def model_config(arguments: argparse.Namespace, end: int) -> Qwen2Config:
     """The shape of the model; rotary base and the like are Qwen2's usual fields."""
     return Qwen2Config(
@@ -139,11 +147,34 @@ def model_config(arguments: argparse.Namespace, end: int) -> Qwen2Config:
     )
 
 
+@torch.no_grad()
+def prepare_copying(model: Qwen2ForCausalLM) -> None:
+    """Start weights from which the model soon learns to repeat a name it has read.
+
+    Wide embeddings keep the names apart: with the usual small ones the steps of
+    AdamW are as large as the differences between names, and no name is ever
+    repeated. In all layers but the first, the value and output matrices of
+    attention start as a projection, so that a token that is looked at becomes
+    more likely, and attention only has to learn where to look.
+    """
+    torch.nn.init.normal_(model.model.embed_tokens.weight, std=EMBEDDING_SPREAD)
+    for layer in model.model.layers[1:]:
+        attention = layer.self_attn
+        size = attention.head_dim
+        values = attention.v_proj.weight
+        torch.nn.init.orthogonal_(values, gain=0.7)
+        for head in range(model.config.num_attention_heads):
+            group = head // attention.num_key_value_groups
+            rows = slice(group * size, (group + 1) * size)
+            attention.o_proj.weight[:, head * size : (head + 1) * size] = values[rows].T / 2
+
+
 def make_optimizer(model: torch.nn.Module, rate: float) -> torch.optim.AdamW:
-    """AdamW with weight decay for matrices only."""
-    matrices = [value for value in model.parameters() if value.dim() >= 2]
-    vectors = [value for value in model.parameters() if value.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    """AdamW with weight decay for the matrices of the layers only."""
+    decayed = {id(value) for value in model.model.layers.parameters() if value.dim() >= 2}
+    matrices = [value for value in model.parameters() if id(value) in decayed]
+    others = [value for value in model.parameters() if id(value) not in decayed]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
 
 
@@ -159,7 +190,9 @@ def mean_loss(model, inputs: torch.Tensor, targets: torch.Tensor, mixed: bool = 
     """Cross entropy per token of a batch, in float32 or with bfloat16 products."""
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         logits = model(input_ids=inputs, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    return torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED
+    )
 
 
 @torch.no_grad()
@@ -181,11 +214,31 @@ def batch_rows(count: int, batch: int, step: int, seed: int) -> torch.Tensor:
     return order[index * batch : (index + 1) * batch]
 
 
-def save_checkpoint(path: Path, model, optimizer, progress: dict) -> None:
+def run_settings(arguments: argparse.Namespace) -> dict:
+    """What two runs must share for one to go on from a checkpoint of the other."""
+    free = ("out", "scratch", "threads", "report", "mixed", "samples")
+    return {name: value for name, value in vars(arguments).items() if name not in free}
+
+
+def save_checkpoint(path: Path, model, optimizer, progress: dict, arguments: argparse.Namespace) -> None:
     """Write to a second file first: a run may be stopped in the middle of it."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **progress}
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    state |= {"progress": progress, "settings": run_settings(arguments)}
     torch.save(state, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
+
+
+def load_checkpoint(path: Path, model, optimizer, arguments: argparse.Namespace) -> dict:
+    """Progress of an earlier run with the same settings, or a fresh start."""
+    if not path.exists():
+        return {"step": 0, "seconds": 0.0, "tokens": 0}
+    state = torch.load(path, weights_only=True)
+    if state["settings"] != run_settings(arguments):
+        raise SystemExit(f"{path} is of a run with other settings: remove it or choose another --scratch")
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    print(f"resumed at step {state['progress']['step']}", flush=True)
+    return state["progress"]
 
 
 def step_rows(short: Rows, long: Rows, step: int, arguments: argparse.Namespace) -> Rows:
@@ -204,43 +257,51 @@ def step_rows(short: Rows, long: Rows, step: int, arguments: argparse.Namespace)
     return inputs[chosen], targets[chosen]
 
 
-def train(model, short: Rows, long: Rows, held_out: Rows, arguments: argparse.Namespace, checkpoint: Path) -> dict:
+def train_step(model, optimizer, rows: Rows, rate: float, mixed: bool) -> float:
+    """One step of the optimizer; returns the loss before it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = mean_loss(model, *rows, mixed)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss.item()
+
+
+def train(
+    model, short: Rows, long: Rows, held_out: Rows, arguments: argparse.Namespace, checkpoint: Path
+) -> dict:
     """Train to the last step; seconds and tokens include the parts before a resume."""
     optimizer = make_optimizer(model, arguments.rate)
-    step, seconds, tokens = 0, 0.0, 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds, tokens = state["step"], state["seconds"], state["tokens"]
-        print(f"resumed at step {step}", flush=True)
-    started = last_save = time.monotonic()
-    running, tokens_before = [], tokens
-    while step < arguments.steps:
-        inputs, targets = step_rows(short, long, step, arguments)
-        rate = learning_rate(step, arguments.steps, arguments.rate, arguments.warm_up)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = mean_loss(model, inputs, targets, arguments.mixed)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        step += 1
-        running.append(loss.item())
-        tokens += int((targets != IGNORED).sum())
+    progress = load_checkpoint(checkpoint, model, optimizer, arguments)
+    losses: list[float] = []
+    last_time = last_save = time.monotonic()
+    while progress["step"] < arguments.steps:
+        rows = step_rows(short, long, progress["step"], arguments)
+        rate = learning_rate(progress["step"], arguments.steps, arguments.rate, arguments.warm_up)
+        losses.append(train_step(model, optimizer, rows, rate, arguments.mixed))
         now = time.monotonic()
-        if step % arguments.report == 0 or step == arguments.steps:
-            print(f"step {step}/{arguments.steps}  loss {numpy.mean(running):.4f}  rate {rate:.2e}  "
-                  f"{(tokens - tokens_before) / (now - started):.0f} tokens/s  {seconds + now - started:.0f} s", flush=True)
-            running = []
-        if step % (10 * arguments.report) == 0:
-            print(f"step {step}  held-out loss {held_out_loss(model, *held_out, arguments.batch):.4f}", flush=True)
-        if now - last_save > 60 or step == arguments.steps:
+        progress["step"] += 1
+        progress["tokens"] += int((rows[1] != IGNORED).sum())
+        progress["seconds"] += now - last_time
+        last_time = now
+        last = progress["step"] == arguments.steps
+        if len(losses) == arguments.report or last:
+            speed = progress["tokens"] / progress["seconds"]
+            print(
+                f"step {progress['step']}/{arguments.steps}  loss {numpy.mean(losses):.4f}  rate {rate:.2e}  "
+                f"{speed:.0f} tokens/s  {progress['seconds']:.0f} s",
+                flush=True,
+            )
+            losses.clear()
+        if progress["step"] % (10 * arguments.report) == 0:
+            loss = held_out_loss(model, *held_out, arguments.batch)
+            print(f"step {progress['step']}  held-out loss {loss:.4f}", flush=True)
+        if now - last_save > 60 or last:
             last_save = now
-            save_checkpoint(checkpoint, model, optimizer,
-                            {"step": step, "seconds": seconds + now - started, "tokens": tokens})
-    return {"seconds": seconds + time.monotonic() - started, "tokens": tokens}
+            save_checkpoint(checkpoint, model, optimizer, progress, arguments)
+    return progress
 
 
 def round_to_bfloat16(model) -> None:
@@ -253,6 +314,7 @@ def round_to_bfloat16(model) -> None:
 # --------------------------------------------------------------------------
 # Saving
 # --------------------------------------------------------------------------
+
 
 def write_json(path: Path, content: dict) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -293,21 +355,31 @@ def save_model(model, tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     end = tokenizer.token_to_id(END_OF_STORY)
     write_json(folder / "config.json", config_fields(model.config))
-    write_json(folder / "generation_config.json",
-               {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, **GENERATION})
-    write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "eos_token": END_OF_STORY,
-        "pad_token": END_OF_STORY,
-        "bos_token": None,
-        "add_bos_token": False,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": 2048,
-    })
+    write_json(
+        folder / "generation_config.json",
+        {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, **GENERATION},
+    )
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": END_OF_STORY,
+            "pad_token": END_OF_STORY,
+            "bos_token": None,
+            "add_bos_token": False,
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": 2048,
+        },
+    )
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    weights = {name: value.detach().bfloat16().contiguous() for name, value in model.state_dict().items()
-               if name != "lm_head.weight"}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    weights = {
+        name: value.detach().bfloat16().contiguous()
+        for name, value in model.state_dict().items()
+        if name != "lm_head.weight"
+    }
+    file = folder / "model.safetensors"
+    save_file(weights, file, metadata={"format": "pt"})
+    file.chmod(0o644)  # save_file leaves it readable for its owner only
 
 
 README = """# Tiny story model
@@ -337,6 +409,7 @@ python tools/train_tiny.py {command}
 | Seed | {seed} (stories, weights, order of the rows) |
 | Steps | {steps:,} of {batch} rows, AdamW, peak learning rate {rate}, cosine, {warm_up} warm-up steps |
 | Tokens seen | {tokens_seen:.1f} million |
+| Precision | float32 weights and optimizer, matrix products in {products} |
 | Training time | {minutes:.0f} minutes with {threads} CPU thread(s) |
 | Held-out loss | {loss:.4f} per token in float32, {rounded_loss:.4f} with the saved bfloat16 weights |
 | Versions | Python {python}, torch {torch}, transformers {transformers}, tokenizers {tokenizers}, numpy {numpy}, safetensors {safetensors} |
@@ -344,12 +417,18 @@ python tools/train_tiny.py {command}
 
 
 def write_readme(folder: Path, arguments: argparse.Namespace, facts: dict) -> None:
-    command = (f"--stories {arguments.stories} --steps {arguments.steps} --batch {arguments.batch} "
-               f"--length {arguments.length} --rate {arguments.rate} --seed {arguments.seed} --threads {arguments.threads}"
-               + (" --mixed" if arguments.mixed else ""))
-    versions = {module.__name__: module.__version__.split("+")[0]
-                for module in (torch, transformers, tokenizers, numpy, safetensors)}
-    text = README.format(**vars(arguments), **facts, **versions, command=command, python=platform.python_version())
+    command = (
+        f"--stories {arguments.stories} --steps {arguments.steps} --batch {arguments.batch} "
+        f"--length {arguments.length} --rate {arguments.rate} --seed {arguments.seed} --threads {arguments.threads}"
+        + (" --mixed" if arguments.mixed else "")
+    )
+    versions = {
+        module.__name__: module.__version__.split("+")[0]
+        for module in (torch, transformers, tokenizers, numpy, safetensors)
+    }
+    text = README.format(
+        **vars(arguments), **facts, **versions, command=command, python=platform.python_version()
+    )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -361,8 +440,11 @@ def print_samples(folder: Path, seeds: range) -> None:
         ids = tokenizer(prompt)["input_ids"] or [model.config.eos_token_id]
         for seed in seeds:
             torch.manual_seed(seed)
-            output = model.generate(torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-                                    max_new_tokens=400)[0]
+            output = model.generate(
+                torch.tensor([ids]),
+                attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                max_new_tokens=400,
+            )[0]
             ended = output[-1].item() == model.config.eos_token_id
             print(f"--- {prompt!r}, seed {seed}, {len(output)} tokens, {'ended' if ended else 'NOT ended'}")
             print(tokenizer.decode(output, skip_special_tokens=True), flush=True)
@@ -372,19 +454,28 @@ def print_samples(folder: Path, seeds: range) -> None:
 # Command line
 # --------------------------------------------------------------------------
 
+
 def parse_arguments() -> argparse.Namespace:
     root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=root / "examples" / "tiny", help="folder of the model")
-    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "train_tiny",
-                        help="folder of the checkpoints, outside the repository")
-    parser.add_argument("--stories", type=int, default=80000)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "train_tiny",
+        help="folder of the checkpoints, outside the repository",
+    )
+    parser.add_argument("--stories", type=int, default=60000)
+    parser.add_argument("--steps", type=int, default=4200)
     parser.add_argument("--batch", type=int, default=16, help="rows per step")
     parser.add_argument("--length", type=int, default=264, help="tokens per row, just enough for one story")
-    parser.add_argument("--long-part", type=float, default=0.2,
-                        help="last part of the steps, which uses rows of twice the length")
-    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument(
+        "--long-part",
+        type=float,
+        default=0.2,
+        help="last part of the steps, which uses rows of twice the length",
+    )
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--warm-up", type=int, default=150, help="steps of rising learning rate")
     parser.add_argument("--vocab-size", type=int, default=1536)
     parser.add_argument("--layers", type=int, default=4)
@@ -393,8 +484,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", type=int, default=50, help="steps between two lines of progress")
-    parser.add_argument("--mixed", action="store_true",
-                        help="bfloat16 products with float32 weights: faster on CPUs that have them")
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="bfloat16 products with float32 weights: faster on CPUs that have them",
+    )
     parser.add_argument("--samples", type=int, default=2, help="stories to print per prompt at the end")
     return parser.parse_args()
 
@@ -423,6 +517,7 @@ def main() -> None:
         print(f"{len(inputs)} {name} rows of {inputs.shape[1]} tokens, {filled:.0%} filled", flush=True)
 
     model = Qwen2ForCausalLM(model_config(arguments, tokenizer.token_to_id(END_OF_STORY)))
+    prepare_copying(model)
     print(f"{model.num_parameters()} parameters", flush=True)
     progress = train(model, short, long, held_out, arguments, arguments.scratch / "checkpoint.pt")
 
@@ -432,10 +527,18 @@ def main() -> None:
     print(f"held-out loss {loss:.4f}, with bfloat16 weights {rounded_loss:.4f}", flush=True)
 
     save_model(model, tokenizer, arguments.out)
-    write_readme(arguments.out, arguments, {
-        "parameters": model.num_parameters(), "loss": loss, "rounded_loss": rounded_loss,
-        "minutes": progress["seconds"] / 60, "tokens_seen": progress["tokens"] / 1e6,
-    })
+    write_readme(
+        arguments.out,
+        arguments,
+        {
+            "parameters": model.num_parameters(),
+            "loss": loss,
+            "rounded_loss": rounded_loss,
+            "minutes": progress["seconds"] / 60,
+            "tokens_seen": progress["tokens"] / 1e6,
+            "products": "bfloat16" if arguments.mixed else "float32",
+        },
+    )
     print_samples(arguments.out, range(1, arguments.samples + 1))
 
 

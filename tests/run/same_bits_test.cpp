@@ -1,10 +1,13 @@
 // Contract 1: the logits of a position are the same bits however the positions before it were computed.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdint>
 #include <cstring>
+#include <eigenlm/eigenlm.hpp>
 #include <random>
 #include <string>
-
-#include <eigenlm/eigenlm.hpp>
-#include <gtest/gtest.h>
+#include <utility>
 
 #include "support/golden.hpp"
 
@@ -48,7 +51,9 @@ class SameBitsTest : public testing::TestWithParam<std::string> {
     std::span<const float> expected(std::size_t position) const {
         return std::span(expected_).subspan(position * vocab(), vocab());
     }
-    std::span<const TokenId> ids(std::size_t first, std::size_t count) const { return std::span(text_).subspan(first, count); }
+    std::span<const TokenId> ids(std::size_t first, std::size_t count) const {
+        return std::span(text_).subspan(first, count);
+    }
 
     std::filesystem::path folder_;
     std::shared_ptr<const eigenlm::Model> model_;
@@ -58,7 +63,8 @@ class SameBitsTest : public testing::TestWithParam<std::string> {
 
 TEST_P(SameBitsTest, TokenByToken) {
     Session session(model_);
-    for (std::size_t i = 0; i < length; ++i) expect_same_bits(session.decode(text_[i]), expected(i), "decode " + std::to_string(i));
+    for (std::size_t i = 0; i < length; ++i)
+        expect_same_bits(session.decode(text_[i]), expected(i), "decode " + std::to_string(i));
 }
 
 TEST_P(SameBitsTest, RandomChunks) {
@@ -82,7 +88,8 @@ TEST_P(SameBitsTest, NaiveRecomputation) {
     Session naive(model_, {.context = length, .use_cache = false});
     naive.prefill(ids(0, 5));
     for (std::size_t i = 5; i < length; i += i < 70 ? 1 : 13) {
-        expect_same_bits(naive.prefill(ids(naive.length(), i + 1 - naive.length())), expected(i), "naive " + std::to_string(i));
+        expect_same_bits(naive.prefill(ids(naive.length(), i + 1 - naive.length())), expected(i),
+                         "naive " + std::to_string(i));
         EXPECT_EQ(naive.length(), i + 1);
     }
 }
@@ -137,6 +144,31 @@ TEST_P(SameBitsTest, AnyBatch) {
             expect_same_bits(std::span(logits).subspan(i * vocab(), vocab()),
                              std::span(alone).subspan((so_far - 1) * vocab()), "sequence " + std::to_string(s));
         }
+    }
+}
+
+/// FNV-1a over the bits of numbers.
+std::uint64_t hash_of(std::span<const float> numbers) {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    for (const float number : numbers) hash = (hash ^ std::bit_cast<std::uint32_t>(number)) * 0x100000001b3u;
+    return hash;
+}
+
+// The bits themselves, which compilers, their flags and machines share. A change here is a change of docs/numerics.md.
+TEST(SameBits, AsEverywhere) {
+    const std::pair<const char*, std::uint64_t> expected[] = {{"qwen2-odd", 0xed936e0045e8f85du},
+                                                              {"qwen2-untied", 0xef8567eb1dfae6e3u},
+                                                              {"llama-gqa", 0xc8f4a5073938835bu},
+                                                              {"llama31-scaled", 0xcf5a9579f7c7085eu}};
+    for (const auto& [name, hash] : expected) {
+        const auto model = support::load_model(support::golden_dir(name), {.isa = eigenlm::Isa::portable});
+        std::uint32_t state = 1;
+        std::vector<TokenId> text(150);
+        for (TokenId& id : text) {
+            state = state * 1103515245u + 12345u;
+            id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
+        }
+        EXPECT_EQ(hash_of(support::all_logits(model, text)), hash) << name;
     }
 }
 

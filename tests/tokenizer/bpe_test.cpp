@@ -75,7 +75,7 @@ TEST(Bpe, EqualsItsDefinitionForShortAndLongPieces) {
     for (int round = 0; round < 20; ++round) {
         const Model model = random_model(rng, 60);
         const Bpe bpe = model.bpe();
-        for (const std::size_t length : {1, 2, 3, 7, 20, 63, 64, 65, 66, 100, 200}) {
+        for (const std::size_t length : {1u, 2u, 3u, 7u, 20u, 63u, 64u, 65u, 66u, 100u, 200u}) {
             for (int repeat = 0; repeat < 5; ++repeat) {
                 std::string piece;
                 for (std::size_t i = 0; i < length; ++i)

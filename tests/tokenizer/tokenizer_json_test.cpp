@@ -96,11 +96,11 @@ TEST(TokenizerJson, WrongShapes) {
     expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = "256"; });
     expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = 256.0; });
     expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = -1; });
-    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = {256}; });
+    expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = json::array({256}); });
     expect_error("format", ": model.vocab[\"ab\"]", [](json& t) { model(t)["vocab"]["ab"] = json::object(); });
-    for (const json& merge :
-         {json("ab"), json("a b c"), json(" b"), json("a "), json(1), json::object(), json({"a"}),
-          json({"a", "b", "c"}), json::array(), json({"a", 1}), json({"a", json::array()}), json(nullptr)})
+    for (const json& merge : {json("ab"), json("a b c"), json(" b"), json("a "), json(1), json::object(),
+                              json::array({"a"}), json::array({"a", "b", "c"}), json::array(), json::array({"a", 1}),
+                              json::array({"a", json::array()}), json(nullptr)})
         expect_error("format", ": model.merges[1]", [&](json& t) { model(t)["merges"][1] = merge; });
 }
 
@@ -114,9 +114,9 @@ TEST(TokenizerJson, WildIds) {
     expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = -1; });
     expect_error("format", ": added_tokens[0].id", [](json& t) { t["added_tokens"][0]["id"] = 1.5; });
     expect_error("format", ": post_processor.special_tokens.ids",
-                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = {260}; });
+                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = json::array({260}); });
     expect_error("format", ": post_processor.special_tokens.ids",
-                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = {-1}; });
+                 [](json& t) { t["post_processor"]["special_tokens"]["<s>"]["ids"] = json::array({-1}); });
 }
 
 TEST(TokenizerJson, TokensThatAreNotBytes) {
@@ -125,24 +125,28 @@ TEST(TokenizerJson, TokensThatAreNotBytes) {
         model(t)["vocab"]["a b"] = 259;
     });
     expect_error("format", ": model.vocab", [](json& t) { model(t)["vocab"][""] = 259; });
-    expect_error("format", ": model.merges[0]", [](json& t) { model(t)["merges"][0] = {"▁a", "b"}; });
+    expect_error("format", ": model.merges[0]", [](json& t) { model(t)["merges"][0] = json::array({"▁a", "b"}); });
     // As an added token it is fine.
     json tree = tests::small_tokenizer();
-    tree["added_tokens"] = {added(259, "<a b>")};
+    tree["added_tokens"] = json::array({added(259, "<a b>")});
     tree["post_processor"] = nullptr;
     model(tree)["vocab"]["<a b>"] = 259;
     EXPECT_EQ(tests::tokenizer_of(tree).encode("x<a b>"), (std::vector<TokenId>{'x', 259}));
     // Not with an id that makes the vocabulary look huge.
-    tree["added_tokens"] = {added((1 << 24) - 1, "<a b>")};
+    tree["added_tokens"] = json::array({added((1 << 24) - 1, "<a b>")});
     model(tree)["vocab"]["<a b>"] = (1 << 24) - 1;
     EXPECT_EQ(error_of(tree.dump()).first, "format");
 }
 
 TEST(TokenizerJson, MergesThatDoNotFit) {
-    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"a", "nosuch"}); });
-    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"c", "d"}); });
-    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"a", "b"}); });
-    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back({"ab", "ab"}); });
+    expect_error("format", ": model.merges[2]", [](json& t) {
+        model(t)["merges"].push_back(json::array({"a", "nosuch"}));
+    });
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back(json::array({"c", "d"})); });
+    expect_error("format", ": model.merges[2]", [](json& t) { model(t)["merges"].push_back(json::array({"a", "b"})); });
+    expect_error("format", ": model.merges[2]", [](json& t) {
+        model(t)["merges"].push_back(json::array({"ab", "ab"}));
+    });
     expect_error("unsupported", ": model.vocab", [](json& t) {
         drop_added(t);
         model(t)["vocab"].erase("z");
@@ -223,11 +227,11 @@ TEST(TokenizerJson, PostProcessors) {
     expect_error("unsupported", ": post_processor.processors[1].type",
                  with({{"type", "Sequence"}, {"processors", {frame, frame}}}));
     expect_error("unsupported", ": post_processor.processors[0].type",
-                 with({{"type", "Sequence"}, {"processors", {{{"type", "BertProcessing"}}}}}));
+                 with({{"type", "Sequence"}, {"processors", json::array({json{{"type", "BertProcessing"}}})}}));
     json broken = frame;
-    broken["single"] = {frame["single"][0]};
+    broken["single"] = json::array({frame["single"][0]});
     expect_error("unsupported", ": post_processor.single", with(broken));
-    broken["single"] = {frame["single"][1], frame["single"][1]};
+    broken["single"] = json::array({frame["single"][1], frame["single"][1]});
     expect_error("unsupported", ": post_processor.single[1].Sequence.id", with(broken));
     broken = frame;
     broken["single"][0]["SpecialToken"]["id"] = "<t>";

@@ -108,7 +108,8 @@ TEST(Tokenizer, SpecialTokensFollowTheOptions) {
 
 TEST(Tokenizer, NormalizedTokensAreFoundAfterNormalization) {
     auto tree = tests::small_tokenizer();
-    tree["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+    tree["normalizer"] = {{"type", "Sequence"},
+                          {"normalizers", nlohmann::json::array({nlohmann::json{{"type", "NFC"}}})}};
     for (const bool normalized : {true, false})
         tree["added_tokens"].push_back({{"id", normalized ? 260 : 261},
                                         {"content", normalized ? "e\u0301 x" : "o\u0301 x"},

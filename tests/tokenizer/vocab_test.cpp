@@ -18,7 +18,8 @@ Vocab make(const std::vector<std::pair<std::string, TokenId>>& tokens) {
 
 TEST(Vocab, FindsBothWays) {
     std::vector<std::pair<std::string, TokenId>> tokens;
-    for (TokenId id = 0; id < 1000; ++id) tokens.emplace_back("t" + std::to_string(id * 7), 1001 - id);
+    for (TokenId id = 0; id < 1000; ++id)
+        tokens.emplace_back(std::string("t").append(std::to_string(id * 7)), 1001 - id);
     tokens.emplace_back(std::string("\0\xFF", 2), 1);
     const Vocab vocab = make(tokens);
     EXPECT_EQ(vocab.size(), 1002u);

@@ -25,11 +25,24 @@ constexpr const char* to_string(ErrorKind kind) noexcept {
     return names[static_cast<int>(kind)];
 }
 
+namespace detail {
+
+/// A message's text: one line of bounded length, whatever the names and values in it (they come from files).
+inline std::string one_line(std::string text) {
+    constexpr std::size_t enough = 1000;
+    if (text.size() > enough) text = text.substr(0, enough / 2) + " ... " + text.substr(text.size() - enough / 2);
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return text;
+}
+
+}  // namespace detail
+
 /// Base of everything this library throws on purpose. what() is one line: "where: what is wrong (expected, found)".
 class Error : public std::runtime_error {
   public:
     Error(ErrorKind kind, std::string where, const std::string& what_is_wrong)
-        : std::runtime_error(where.empty() ? what_is_wrong : where + ": " + what_is_wrong),
+        : std::runtime_error(detail::one_line(where.empty() ? what_is_wrong : where + ": " + what_is_wrong)),
           kind_(kind),
           where_(std::move(where)) {}
 

@@ -47,6 +47,9 @@ class ThreadPool {
         } catch (const std::system_error& e) {
             stop();
             throw ResourceError("threads", std::string("cannot start a thread: ") + e.what());
+        } catch (...) {  // no memory: the threads there are must not outlive us
+            stop();
+            throw;
         }
     }
     ThreadPool(const ThreadPool&) = delete;

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,24 +15,109 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// Parses `text` whole. Throws FormatError naming `where` on a syntax error or on a key that an object holds twice.
-inline nlohmann::json parse_json(std::string_view text, const std::string& where) {
-    using nlohmann::json;
-    constexpr int max_depth = 64;  // real files need 8; a bound keeps hostile ones cheap
-    std::vector<std::set<std::string>> open_objects;
-    const json::parser_callback_t check = [&](int depth, json::parse_event_t event, json& value) {
-        if (depth > max_depth) throw FormatError(where, "JSON nested deeper than " + std::to_string(max_depth));
-        if (event == json::parse_event_t::object_start) open_objects.emplace_back();
-        if (event == json::parse_event_t::object_end) open_objects.pop_back();
-        if (event == json::parse_event_t::key && !open_objects.back().insert(value.get<std::string>()).second)
-            throw FormatError(where, "duplicate key \"" + value.get<std::string>() + "\"");
-        return true;
-    };
-    try {
-        return json::parse(text.begin(), text.end(), check);
-    } catch (const json::exception& e) {
-        throw FormatError(where, std::string("not valid JSON: ") + e.what());
+namespace detail {
+
+/// `text` for a message: as JSON writes it (one line, ASCII), cut after 400 bytes.
+inline std::string json_excerpt(std::string_view text) {
+    constexpr std::size_t enough = 400;
+    const std::string json = nlohmann::json(std::string(text.substr(0, enough)))
+                                 .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return text.size() <= enough ? json : json + "...";
+}
+
+/// Builds a tree from events, with the checks of parse_json: no key twice, no deep nesting.
+class JsonTreeBuilder {
+  public:
+    JsonTreeBuilder(nlohmann::json& root, const std::string& where) : root_(root), where_(where) {}
+
+    void value(nlohmann::json value) { place(std::move(value)); }
+    void open(nlohmann::json container) {
+        if (open_.size() == max_depth)
+            throw FormatError(where_, "JSON nested deeper than " + std::to_string(max_depth));
+        open_.push_back({place(std::move(container)), std::exchange(key_, {})});
     }
+    void key(std::string& name) {
+        if (open_.back().value->contains(name)) throw FormatError(where_, "duplicate key " + json_excerpt(name));
+        key_ = std::move(name);
+    }
+    void close() { open_.pop_back(); }
+
+    /// Whether the next value is the one of `key` in the object `parent` of the whole.
+    bool next_is(std::string_view parent, std::string_view key) const {
+        return open_.size() == 2 && open_[1].value->is_object() && open_[1].key == parent && key_ == key;
+    }
+
+  private:
+    static constexpr std::size_t max_depth = 64;  // real files need 6
+    struct Level {
+        nlohmann::json* value;
+        std::string key;  // under which it stands in its parent, when that is an object
+    };
+
+    nlohmann::json* place(nlohmann::json&& value) {
+        if (open_.empty()) return &(root_ = std::move(value));
+        nlohmann::json& parent = *open_.back().value;
+        if (parent.is_object()) return &(parent[key_] = std::move(value));
+        parent.push_back(std::move(value));
+        return &parent.back();
+    }
+
+    nlohmann::json& root_;
+    const std::string& where_;
+    std::vector<Level> open_;
+    std::string key_;
+};
+
+[[noreturn]] inline void throw_parse_error(const std::string& where, const nlohmann::json::exception& error) {
+    constexpr std::size_t enough = 300;  // the message quotes the last token, which may be long
+    throw FormatError(where, "not valid JSON: " + std::string(error.what()).substr(0, enough));
+}
+
+/// Everything into one tree.
+class JsonTreeHandler final : public nlohmann::json_sax<nlohmann::json> {
+  public:
+    JsonTreeHandler(nlohmann::json& root, const std::string& where) : where_(where), tree_(root, where) {}
+
+    bool null() override { return value(nullptr); }
+    bool boolean(bool v) override { return value(v); }
+    bool number_integer(number_integer_t v) override { return value(v); }
+    bool number_unsigned(number_unsigned_t v) override { return value(v); }
+    bool number_float(number_float_t v, const string_t&) override { return value(v); }
+    bool string(string_t& v) override { return value(std::move(v)); }
+    bool binary(binary_t&) override { return value(nullptr); }
+    bool start_object(std::size_t) override { return open(nlohmann::json::object()); }
+    bool start_array(std::size_t) override { return open(nlohmann::json::array()); }
+    bool key(string_t& name) override { return tree_.key(name), true; }
+    bool end_object() override { return tree_.close(), true; }
+    bool end_array() override { return tree_.close(), true; }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+        throw_parse_error(where_, error);
+    }
+
+  private:
+    bool value(nlohmann::json v) { return tree_.value(std::move(v)), true; }
+    bool open(nlohmann::json container) { return tree_.open(std::move(container)), true; }
+
+    const std::string& where_;
+    JsonTreeBuilder tree_;
+};
+
+/// The one instantiation of nlohmann's parser: each takes a second to compile.
+inline void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>& handler, const std::string& where) {
+    if (text.find('\0') != std::string_view::npos)  // the parser takes it for the end
+        throw FormatError(where, "not valid JSON: a byte 0 at offset " + std::to_string(text.find('\0')));
+    nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
+}
+
+}  // namespace detail
+
+/// Parses `text` whole. Throws FormatError naming `where` on a syntax error, on a key that an object holds twice, and on
+/// nesting deeper than 64.
+inline nlohmann::json parse_json(std::string_view text, const std::string& where) {
+    nlohmann::json tree;
+    detail::JsonTreeHandler handler(tree, where);
+    detail::sax_parse(text, handler, where);
+    return tree;
 }
 
 /// One object of a JSON file, with lookups that check type and range and say where they failed.
@@ -110,8 +194,8 @@ class JsonObject {
     }
     static std::string excerpt(const nlohmann::json& value) {
         if (value.is_structured()) return value.is_array() ? "an array" : "an object";
-        const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-        return text.size() <= 80 ? text : text.substr(0, 80) + "...";
+        if (value.is_string()) return detail::json_excerpt(value.get_ref<const std::string&>());
+        return value.dump();
     }
     std::int64_t checked_integer(const nlohmann::json& value, const char* key, std::int64_t low,
                                  std::int64_t high) const {

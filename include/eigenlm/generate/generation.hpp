@@ -69,7 +69,7 @@ class Generation {
     std::string_view next() {
         while (!finished()) {
             if (step()) {
-                const std::string_view shown = stop_.push(decoder_.push(ids_.back()));
+                const std::string_view shown = stop_.push(text_of(ids_.back()));
                 if (stop_.stopped()) reason_ = StopReason::stop;
                 if (!shown.empty()) return shown;
             }
@@ -168,6 +168,9 @@ class Generation {
         ++timing_.decode_tokens;
     }
     static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+    /// The characters that an id completes: none for an id that is no token (heads are often padded beyond the vocabulary).
+    std::string_view text_of(TokenId id) { return tokenizer_->contains(id) ? decoder_.push(id) : std::string_view(); }
 
     /// What the decoder and the stop filter still hold, once.
     std::string_view flush() {

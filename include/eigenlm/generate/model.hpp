@@ -31,15 +31,16 @@ class Model {
     Model(const ModelConfig& config, const Source& source, const ModelOptions& options = {})
         : pool_(options.threads),
           compute_{kernels(options.isa ? *options.isa : default_isa()), pool_},
-          rope_(config, rope_positions(config, options.context), pool_),
-          transformer_(make(config, source, options)) {}
+          context_(context_of(config, options.context)),
+          transformer_(make(config, source, options)),  // before the table: the config may lie, the weights show it
+          rope_(config, context_, pool_) {}
 
     const ModelConfig& config() const { return transformer_->config(); }
     const AnyTransformer& transformer() const { return *transformer_; }
     const Compute& compute() const { return compute_; }
     const RopeTable& rope() const { return rope_; }
     /// Positions a session can have at most.
-    std::size_t context() const { return rope_.positions(); }
+    std::size_t context() const { return context_; }
 
   private:
     template <class Source>
@@ -56,7 +57,7 @@ class Model {
             config, source, pool_, {compute_.kernels.layout, Arch::qkv_bias, options.progress, options.cancel}));
     }
 
-    static std::size_t rope_positions(const ModelConfig& config, std::size_t wish) {
+    static std::size_t context_of(const ModelConfig& config, std::size_t wish) {
         constexpr std::size_t most_by_default = 32768;
         if (wish == 0) return std::min(config.max_position_embeddings, most_by_default);
         if (wish > config.max_position_embeddings)
@@ -68,8 +69,9 @@ class Model {
 
     ThreadPool pool_;
     Compute compute_;
-    RopeTable rope_;
+    std::size_t context_;
     std::unique_ptr<const AnyTransformer> transformer_;
+    RopeTable rope_;
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -50,15 +50,22 @@ class Sampler {
         distinct_.reserve(vocab_size);
     }
 
-    /// Counts an id of the text so far for the repeat penalty.
+    /// Counts an id of the text so far for the repeat penalty. Throws ArgumentError for an id outside the vocabulary.
     void accept(TokenId id) {
+        if (id < 0 || static_cast<std::size_t>(id) >= seen_.size())
+            throw ArgumentError("Sampler::accept", "expected an id in [0, " + std::to_string(seen_.size()) + "), found " +
+                                                       std::to_string(id));
         if (seen_[static_cast<std::size_t>(id)]) return;
         seen_[static_cast<std::size_t>(id)] = true;
         distinct_.push_back(id);
     }
 
-    /// The next token. logits: [vocab]. Throws StateError when they are not numbers (a NaN, or no finite largest one).
+    /// The next token. logits: [vocab]. Throws StateError when they are not numbers (a NaN, or no finite largest one),
+    /// ArgumentError when there are not `vocab` of them.
     TokenId operator()(std::span<const float> logits) {
+        if (logits.size() != seen_.size())
+            throw ArgumentError("Sampler", "expected " + std::to_string(seen_.size()) + " logits, found " +
+                                               std::to_string(logits.size()));
         const FloatState state;
         if (options_.temperature == 0 && options_.repeat_penalty == 1) return largest(logits);
         fill_candidates(logits);

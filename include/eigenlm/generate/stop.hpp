@@ -28,9 +28,7 @@ class StopFilter {
         pending_.erase(0, shown_);
         pending_ += piece;
         if (stopped_) pending_.clear();
-        std::size_t found = std::string::npos;
-        for (const std::string& stop : stops_) found = std::min(found, pending_.find(stop));
-        if (found != std::string::npos) {
+        if (const std::size_t found = find_stop(); found != std::string::npos) {
             stopped_ = true;
             pending_.resize(found);
         }
@@ -47,6 +45,18 @@ class StopFilter {
     bool stopped() const { return stopped_; }
 
   private:
+    /// Where the stop text begins that is complete first: the same however the text is cut into pieces.
+    std::size_t find_stop() const {
+        std::size_t begin = std::string::npos, end = std::string::npos;
+        for (const std::string& stop : stops_) {
+            const std::size_t at = pending_.find(stop);
+            if (at == std::string::npos || at + stop.size() > end) continue;
+            begin = at + stop.size() < end ? at : std::min(begin, at);
+            end = at + stop.size();
+        }
+        return begin;
+    }
+
     /// Length of the longest end of pending_ that begins a stop text.
     std::size_t held_back() const {
         std::size_t longest = 0;

@@ -55,8 +55,8 @@ class KvCache {
           head_dim_(config.head_dim),
           layer_stride_(checked_mul(config.num_kv_heads, LayerCache::head_size(config.head_dim), "KV cache")),
           block_stride_(checked_mul(layer_stride_, config.num_layers, "KV cache")),
-          blocks_(ceil_div(capacity, kv_block)),
-          storage_(checked_mul(block_stride_, blocks_.size(), "KV cache")) {
+          storage_(checked_mul(block_stride_, ceil_div(capacity, kv_block), "KV cache")),
+          blocks_(storage_.size() / block_stride_) {
         std::iota(blocks_.begin(), blocks_.end(), 0u);
     }
 
@@ -82,8 +82,8 @@ class KvCache {
   private:
     std::size_t capacity_, head_dim_, layer_stride_, block_stride_;
     std::size_t length_ = 0;
-    std::vector<std::uint32_t> blocks_;  // block of positions [64 b, 64 b + 64) -> physical block
     Buffer<float> storage_;              // [physical block][layer][kv head][keys | values]
+    std::vector<std::uint32_t> blocks_;  // block of positions [64 b, 64 b + 64) -> physical block
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

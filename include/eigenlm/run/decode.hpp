@@ -22,7 +22,7 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
                                           std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
     check_ids(ids, model.config(), "decode");
     for (std::size_t i = 0; i < caches.size(); ++i) {
-        check_room(*caches[i], 1, "decode");
+        check_room(*caches[i], rope, 1, "decode");
         for (std::size_t j = 0; j < i; ++j)
             if (caches[i] == caches[j])
                 throw ArgumentError("decode", "expected each sequence once, found one at indices " + std::to_string(j) +

@@ -12,7 +12,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 inline void naive(const AnyTransformer& model, const Compute& compute, RopeTable& rope, KvCache& cache,
            Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
     cache.truncate(0);
-    check_room(cache, ids.size(), "naive");
+    check_room(cache, rope, ids.size(), "naive");
     rope.compute(0, ids.size(), compute.pool);
     prefill(model, compute, rope, cache, workspace, ids, logits, options);
 }

@@ -17,7 +17,7 @@ inline void prefill(const AnyTransformer& model, const Compute& compute, const R
              Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
     if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
     check_ids(ids, model.config(), "prefill");
-    check_room(cache, ids.size(), "prefill");
+    check_room(cache, rope, ids.size(), "prefill");
     if (logits.rows > ids.size() || (logits.rows != 0 && logits.cols != model.config().vocab_size))
         throw ArgumentError("prefill", "expected room for logits [at most " + std::to_string(ids.size()) + ", " +
                                            std::to_string(model.config().vocab_size) + "], found [" +

@@ -34,11 +34,14 @@ inline void check_ids(std::span<const TokenId> ids, const ModelConfig& config, c
                                            std::to_string(ids[i]) + " at index " + std::to_string(i));
 }
 
-/// Throws StateError unless `cache` has room for `count` more positions.
-inline void check_room(const KvCache& cache, std::size_t count, const char* where) {
+/// Throws StateError unless `cache` has room for `count` more positions, ArgumentError unless `rope` reaches them.
+inline void check_room(const KvCache& cache, const RopeTable& rope, std::size_t count, const char* where) {
     if (count > cache.capacity() - cache.length())
         throw StateError(where, "the context is full: " + std::to_string(cache.length()) + " positions held and " +
                                     std::to_string(count) + " to come, room for " + std::to_string(cache.capacity()));
+    if (cache.length() + count > rope.positions())
+        throw ArgumentError(where, "the RoPE table has " + std::to_string(rope.positions()) + " positions, expected at least " +
+                                       std::to_string(cache.length() + count));
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -12,6 +12,7 @@
 
 #include "../base/error.hpp"
 #include "../base/types.hpp"
+#include "../file/json.hpp"
 #include "byte_level.hpp"
 #include "vocab.hpp"
 
@@ -29,57 +30,6 @@ struct TokenizerJson {
 };
 
 namespace detail {
-
-/// `text` for a message: as JSON writes it (one line, ASCII), cut after 400 bytes.
-inline std::string json_excerpt(std::string_view text) {
-    constexpr std::size_t enough = 400;
-    const std::string json = nlohmann::json(std::string(text.substr(0, enough)))
-                                 .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    return text.size() <= enough ? json : json + "...";
-}
-
-/// Builds a tree from events, with the checks of parse_json: no key twice, no deep nesting.
-class JsonTreeBuilder {
-  public:
-    JsonTreeBuilder(nlohmann::json& root, const std::string& where) : root_(root), where_(where) {}
-
-    void value(nlohmann::json value) { place(std::move(value)); }
-    void open(nlohmann::json container) {
-        if (open_.size() == max_depth)
-            throw FormatError(where_, "JSON nested deeper than " + std::to_string(max_depth));
-        open_.push_back({place(std::move(container)), std::exchange(key_, {})});
-    }
-    void key(std::string& name) {
-        if (open_.back().value->contains(name)) throw FormatError(where_, "duplicate key " + json_excerpt(name));
-        key_ = std::move(name);
-    }
-    void close() { open_.pop_back(); }
-
-    /// Whether the next value is the one of `key` in the object `parent` of the whole.
-    bool next_is(std::string_view parent, std::string_view key) const {
-        return open_.size() == 2 && open_[1].value->is_object() && open_[1].key == parent && key_ == key;
-    }
-
-  private:
-    static constexpr std::size_t max_depth = 64;  // real files need 6
-    struct Level {
-        nlohmann::json* value;
-        std::string key;  // under which it stands in its parent, when that is an object
-    };
-
-    nlohmann::json* place(nlohmann::json&& value) {
-        if (open_.empty()) return &(root_ = std::move(value));
-        nlohmann::json& parent = *open_.back().value;
-        if (parent.is_object()) return &(parent[key_] = std::move(value));
-        parent.push_back(std::move(value));
-        return &parent.back();
-    }
-
-    nlohmann::json& root_;
-    const std::string& where_;
-    std::vector<Level> open_;
-    std::string key_;
-};
 
 /// nlohmann's SAX interface: routes every event to the tree, the vocabulary or the merges.
 class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
@@ -163,8 +113,7 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
         return true;
     }
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-        constexpr std::size_t enough = 300;  // the message quotes the last token, which may be long
-        throw FormatError(where_, "not valid JSON: " + std::string(error.what()).substr(0, enough));
+        throw_parse_error(where_, error);
     }
 
   private:
@@ -232,7 +181,7 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
 inline TokenizerJson parse_tokenizer_json(std::string_view text, const std::string& where) {
     TokenizerJson out;
     detail::TokenizerJsonHandler handler(out, where);
-    nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
+    detail::sax_parse(text, handler, where);
     return out;
 }
 

@@ -75,6 +75,8 @@ class Tokenizer {
         throw ArgumentError("token id",
                             std::to_string(id) + " is not in the vocabulary (size " + std::to_string(size()) + ")");
     }
+    /// Whether `id` is a token. A model's logits may have ids that are none.
+    bool contains(TokenId id) const { return bpe_.vocab().has(id) || added_.find(id) != nullptr; }
     /// Whether `id` is an added token marked as special. False for ids that are no token.
     bool is_special(TokenId id) const {
         const AddedToken* token = added_.find(id);

@@ -179,6 +179,7 @@ class AddedTokensReader {
             throw FormatError(object.path("id"),
                               "expected " + std::to_string(expected) + ", found " + std::to_string(token.id));
         max_id_ = std::max(max_id_, token.id);
+        ++num_added_;
         return token;
     }
 
@@ -198,7 +199,7 @@ class AddedTokensReader {
     }
 
     TokenId checked_free(TokenId id, const JsonObject& object) const {
-        if (!Vocab::is_plausible(id, num_model_tokens_ + static_cast<std::size_t>(max_id_ + 1)))
+        if (!Vocab::is_plausible(id, num_model_tokens_ + num_added_))
             throw FormatError(object.path("id"), "expected about as many ids as tokens, found " + std::to_string(id));
         if (vocab_.has(id))
             throw FormatError(object.path("id"), std::to_string(id) + " is another token of model.vocab");
@@ -210,6 +211,7 @@ class AddedTokensReader {
     std::map<std::string, TokenId> not_bytes_;  // the vocabulary's tokens outside of the byte-level alphabet
     std::size_t num_model_tokens_;
     TokenId max_id_ = no_token;  // of the added tokens so far
+    std::size_t num_added_ = 0;
 };
 
 /// The ids that a template may name.

@@ -41,21 +41,26 @@ inline __m128d round_to_odd(__m128d sum, __m128d a, __m128d b) {
     }
     return _mm_loadu_pd(s);
 }
-inline __m128d fma_half(__m128d a, __m128d b, __m128d c) {
-    const __m128d product = _mm_mul_pd(a, b), sum = _mm_add_pd(product, c);
-    const __m128i tail = _mm_and_si128(_mm_castpd_si128(sum), _mm_set_epi32(0, 0x1fffffff, 0, 0x1fffffff));
-    const __m128i midpoint = _mm_cmpeq_epi32(tail, _mm_set_epi32(-1, 0x10000000, -1, 0x10000000));
-    if (__builtin_expect(_mm_movemask_epi8(midpoint) == 0, 1)) return sum;
-    return round_to_odd(sum, product, c);
+inline __m128 high_half(__m128 v) { return _mm_movehl_ps(v, v); }
+
+/// a * b + c of four lanes, rounded once, whatever the numbers.
+inline Quad fma_odd(Quad a, Quad b, Quad c) {
+    const auto half = [](__m128 x, __m128 y, __m128 z) {
+        const __m128d product = _mm_mul_pd(_mm_cvtps_pd(x), _mm_cvtps_pd(y)), addend = _mm_cvtps_pd(z);
+        return _mm_cvtpd_ps(round_to_odd(_mm_add_pd(product, addend), product, addend));
+    };
+    return _mm_movelh_ps(half(a, b, c), half(high_half(a), high_half(b), high_half(c)));
 }
-/// a * b + c, rounded once
-inline Quad fma(Quad a, Quad b, Quad c) {
-    const auto high = [](__m128 v) { return _mm_cvtps_pd(_mm_movehl_ps(v, v)); };
-    const __m128d lower = fma_half(_mm_cvtps_pd(a), _mm_cvtps_pd(b), _mm_cvtps_pd(c));
-    const __m128d upper = fma_half(high(a), high(b), high(c));
-    return _mm_movelh_ps(_mm_cvtpd_ps(lower), _mm_cvtpd_ps(upper));
+
+/// a * b + c of two lanes, in double precision; marks in `midpoints` the sums that must not be rounded as they are.
+inline __m128d fma_double(__m128d a, __m128d b, __m128d c, __m128i& midpoints) {
+    const __m128d total = _mm_add_pd(_mm_mul_pd(a, b), c);
+    const __m128i tail = _mm_and_si128(_mm_castpd_si128(total), _mm_set_epi32(0, 0x1fffffff, 0, 0x1fffffff));
+    midpoints = _mm_or_si128(midpoints, _mm_cmpeq_epi32(tail, _mm_set_epi32(-1, 0x10000000, -1, 0x10000000)));
+    return total;
 }
 #elif defined(__x86_64__)
+/// a * b + c, rounded once
 inline Quad fma(Quad a, Quad b, Quad c) { return _mm_fmadd_ps(a, b, c); }
 #else
 inline Quad fma(Quad a, Quad b, Quad c) { return (Quad)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
@@ -92,7 +97,27 @@ inline Vec add(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] + b.q
 inline Vec sub(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] - b.q[i]); }
 inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q[i]); }
 inline Vec div(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] / b.q[i]); }
+#if defined(__x86_64__) && !defined(__FMA__)
+__attribute__((noinline, cold)) inline Vec fma_odd(const Vec& a, const Vec& b, const Vec& c) {
+    EIGENLM_EACH_QUAD(Vec, fma_odd(a.q[i], b.q[i], c.q[i]));
+}
+/// a * b + c, rounded once
+inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
+    Vec result;
+    __m128i midpoints = _mm_setzero_si128();
+    for (int i = 0; i < 4; ++i) {
+        const __m128 x = a.q[i], y = b.q[i], z = c.q[i];
+        const __m128d lower = fma_double(_mm_cvtps_pd(x), _mm_cvtps_pd(y), _mm_cvtps_pd(z), midpoints);
+        const __m128d upper =
+            fma_double(_mm_cvtps_pd(high_half(x)), _mm_cvtps_pd(high_half(y)), _mm_cvtps_pd(high_half(z)), midpoints);
+        result.q[i] = _mm_movelh_ps(_mm_cvtpd_ps(lower), _mm_cvtpd_ps(upper));
+    }
+    if (__builtin_expect(_mm_movemask_epi8(midpoints) != 0, 0)) return fma_odd(a, b, c);
+    return result;
+}
+#else
 inline Vec fma(const Vec& a, const Vec& b, const Vec& c) { EIGENLM_EACH_QUAD(Vec, fma(a.q[i], b.q[i], c.q[i])); }
+#endif
 inline Mask less(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Mask, (QuadInt)(a.q[i] < b.q[i])); }
 inline Vec select(const Mask& m, const Vec& yes, const Vec& no) { EIGENLM_EACH_QUAD(Vec, select(m.q[i], yes.q[i], no.q[i])); }
 /// a where a > b, else b: b where either is NaN, as the processors' max instructions have it

@@ -1,0 +1,173 @@
+// Attention over a cache in blocks, against a plain softmax in double precision.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <eigenlm/base/float_state.hpp>
+#include <eigenlm/kernels/dispatch.hpp>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "support/numbers.hpp"
+
+namespace {
+
+using eigenlm::Isa;
+using eigenlm::kv_block;
+using eigenlm::kv_panel;
+using eigenlm::round_up;
+
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+/// Queries, keys and values of one group, and a cache of `capacity` positions whose free slots hold what a longer text
+/// left there: NaNs. Physical blocks lie in an order of their own, with gaps.
+struct Scene {
+    std::size_t group, head_dim, capacity;
+    std::vector<float> q, keys, values;  // [group, head_dim], [capacity, head_dim] each
+    std::vector<std::uint32_t> blocks;
+    std::size_t value_stride = round_up(head_dim, eigenlm::lanes), values_offset = kv_block * head_dim;
+    std::size_t block_stride = kv_block * (head_dim + value_stride) + 48;
+
+    Scene(std::size_t group_, std::size_t head_dim_, std::size_t capacity_, float sharpness = 1)
+        : group(group_), head_dim(head_dim_), capacity(capacity_) {
+        q = support::random_numbers(group * head_dim, 1, sharpness);
+        keys = support::random_numbers(capacity * head_dim, 2);
+        values = support::random_numbers(capacity * head_dim, 3);
+        for (std::uint32_t b = 0; b < eigenlm::ceil_div(capacity, kv_block); ++b) blocks.push_back(2 * b + 1);
+        std::ranges::shuffle(blocks, std::mt19937(4));
+    }
+
+    /// The cache with positions [0, length), laid out as kernels/table.hpp says.
+    std::vector<float> cache(std::size_t length) const {
+        std::vector<float> storage((2 * blocks.size() + 1) * block_stride, 0.0f);
+        for (std::size_t p = 0; p < blocks.size() * kv_block; ++p) {
+            const std::size_t slot = p % kv_block, block = blocks[p / kv_block] * block_stride;
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                const std::size_t key = slot / kv_panel * kv_panel * head_dim + d * kv_panel + slot % kv_panel;
+                storage[block + key] = p < length ? keys[p * head_dim + d] : nan;
+                storage[block + values_offset + slot * value_stride + d] = p < length ? values[p * head_dim + d] : nan;
+            }
+        }
+        return storage;
+    }
+
+    std::vector<float> run(Isa isa, std::size_t length) const {
+        const auto storage = cache(length);
+        std::vector<float> out(group * head_dim + 1, 99), scratch(eigenlm::attention_scratch(group, head_dim), nan);
+        {
+            const eigenlm::FloatState state;
+            eigenlm::kernels(isa).attention_f32({.q = q.data(),
+                                                 .cache = storage.data(),
+                                                 .blocks = blocks.data(),
+                                                 .block_stride = block_stride,
+                                                 .values_offset = values_offset,
+                                                 .value_stride = value_stride,
+                                                 .length = length,
+                                                 .group = group,
+                                                 .head_dim = head_dim,
+                                                 .scale = scale(),
+                                                 .out = out.data(),
+                                                 .scratch = scratch.data()});
+        }
+        EXPECT_EQ(out.back(), 99) << "written behind the end";
+        out.pop_back();
+        return out;
+    }
+    float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
+
+    std::vector<double> exact(std::size_t length) const {
+        std::vector<double> out;
+        for (std::size_t h = 0; h < group; ++h) {
+            std::vector<double> weights(length);
+            for (std::size_t p = 0; p < length; ++p) {
+                for (std::size_t d = 0; d < head_dim; ++d)
+                    weights[p] += double{q[h * head_dim + d]} * double{keys[p * head_dim + d]};
+                weights[p] *= double{scale()};
+            }
+            const double largest = *std::ranges::max_element(weights);
+            double total = 0;
+            for (double& w : weights) total += w = std::exp(w - largest);
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                double sum = 0;
+                for (std::size_t p = 0; p < length; ++p) sum += weights[p] * double{values[p * head_dim + d]};
+                out.push_back(sum / total);
+            }
+        }
+        return out;
+    }
+};
+
+class AttentionTest : public testing::TestWithParam<Isa> {
+  protected:
+    static void expect_near_truth(const Scene& scene, std::size_t length, double bound = 1e-5) {
+        EXPECT_LT(support::relative_error_of(scene.run(GetParam(), length), scene.exact(length)), bound)
+            << "length " << length << ", group " << scene.group << ", head_dim " << scene.head_dim;
+    }
+};
+
+TEST_P(AttentionTest, IsNearTheTruthAtEveryLength) {
+    const Scene scene(2, 16, 200);
+    for (std::size_t length = 1; length <= 200; ++length) expect_near_truth(scene, length);
+}
+
+TEST_P(AttentionTest, IsNearTheTruthForGroupsAndOddHeads) {
+    for (std::size_t group = 1; group <= 4; ++group)
+        for (const std::size_t head_dim : {1, 2, 5, 6, 15, 17, 31, 64, 80, 128}) {
+            const Scene scene(group, head_dim, 192);
+            for (const std::size_t length : {1, 16, 63, 64, 65, 129, 192}) expect_near_truth(scene, length);
+        }
+}
+
+TEST_P(AttentionTest, IsNearTheTruthWhereOneKeyTakesAll) {
+    const Scene scene(3, 24, 150, 40);  // scores differ by hundreds: most weights are nothing
+    for (const std::size_t length : {1, 17, 64, 100, 150}) expect_near_truth(scene, length, 1e-4);
+}
+
+TEST_P(AttentionTest, IsNearTheTruthWhereScoresRise) {  // each block has a new largest score, and the old ones shrink
+    Scene scene(2, 8, 200);
+    for (std::size_t p = 0; p < scene.capacity; ++p)
+        for (std::size_t d = 0; d < 8; ++d) scene.keys[p * 8 + d] = scene.q[d] * static_cast<float>(p) * 0.05f;
+    for (const std::size_t length : {64, 65, 200}) expect_near_truth(scene, length, 1e-4);
+}
+
+TEST_P(AttentionTest, OfOneKeyIsItsValue) {
+    const Scene scene(2, 7, 64);
+    const auto out = scene.run(GetParam(), 1);
+    for (std::size_t h = 0; h < 2; ++h)
+        for (std::size_t d = 0; d < 7; ++d) EXPECT_FLOAT_EQ(out[h * 7 + d], scene.values[d]);
+}
+
+TEST_P(AttentionTest, NaNsInReachSurface) {
+    for (const std::size_t at : {0, 63, 64, 99}) {
+        Scene bad_key(2, 6, 128), bad_value(2, 6, 128), bad_query(2, 6, 128);
+        bad_key.keys[at * 6 + 3] = nan;
+        bad_value.values[at * 6 + 3] = nan;
+        bad_query.q[6] = nan;  // of the second head
+        for (const float x : bad_key.run(GetParam(), 100)) EXPECT_TRUE(std::isnan(x)) << at;
+        const auto values = bad_value.run(GetParam(), 100), queries = bad_query.run(GetParam(), 100);
+        for (std::size_t i = 0; i < 12; ++i) {
+            EXPECT_EQ(std::isnan(values[i]), i % 6 == 3) << at << ", " << i;
+            EXPECT_EQ(std::isnan(queries[i]), i >= 6) << i;
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionTest, testing::ValuesIn(eigenlm::all_isas),
+                         [](const auto& p) { return to_string(p.param); });
+
+TEST(PortableAttention, DoesNotDependOnWhereBlocksLieOrOnTheRestOfTheGroup) {
+    Scene scene(3, 20, 200);
+    const auto scattered = scene.run(Isa::portable, 200);
+    std::ranges::sort(scene.blocks);
+    EXPECT_EQ(scene.run(Isa::portable, 200), scattered);
+    for (std::size_t h = 0; h < 3; ++h) {
+        Scene alone(1, 20, 200);
+        alone.q.assign(scene.q.begin() + static_cast<std::ptrdiff_t>(h * 20),
+                       scene.q.begin() + static_cast<std::ptrdiff_t>(h * 20 + 20));
+        const auto out = alone.run(Isa::portable, 200);
+        EXPECT_TRUE(std::equal(out.begin(), out.end(), scattered.begin() + static_cast<std::ptrdiff_t>(h * 20)));
+    }
+}
+
+}  // namespace

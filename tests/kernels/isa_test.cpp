@@ -1,0 +1,70 @@
+// Levels and their names: what EIGENLM_ISA takes, and what it does not.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <eigenlm/kernels/dispatch.hpp>
+#include <string>
+
+#include "support/expect_error.hpp"
+
+namespace {
+
+using eigenlm::Isa;
+
+/// Sets EIGENLM_ISA for one test, and puts it back.
+class Wish {
+  public:
+    explicit Wish(const char* value) {
+        if (const char* before = std::getenv("EIGENLM_ISA")) before_ = before, had_one_ = true;
+        value ? setenv("EIGENLM_ISA", value, 1) : unsetenv("EIGENLM_ISA");
+    }
+    ~Wish() { had_one_ ? setenv("EIGENLM_ISA", before_.c_str(), 1) : unsetenv("EIGENLM_ISA"); }
+
+  private:
+    std::string before_;
+    bool had_one_ = false;
+};
+
+TEST(Isa, HasNamesThatLeadBackToIt) {
+    for (const Isa isa : eigenlm::all_isas) EXPECT_EQ(eigenlm::isa_from_string(to_string(isa), "here"), isa);
+    EXPECT_STREQ(to_string(Isa::eigen), "eigen");
+    EXPECT_STREQ(to_string(Isa::portable), "portable");
+}
+
+TEST(Isa, RefusesOtherNamesAndTellsTheRightOnes) {
+    for (const char* name : {"", "Portable", "eigen ", "avx1024", "portable,eigen"})
+        support::expect_error<eigenlm::ArgumentError>(
+            [&] { eigenlm::isa_from_string(name, "EIGENLM_ISA"); },
+            {"EIGENLM_ISA: ", "eigen, portable", "\"" + std::string(name) + "\""});
+}
+
+TEST(Isa, ComesFromTheEnvironmentOrIsTheBest) {
+    {
+        const Wish wish("eigen");
+        EXPECT_EQ(eigenlm::default_isa(), Isa::eigen);
+    }
+    {
+        const Wish wish("portable");
+        EXPECT_EQ(eigenlm::default_isa(), Isa::portable);
+    }
+    for (const char* none : {static_cast<const char*>(nullptr), ""}) {
+        const Wish wish(none);
+        EXPECT_EQ(eigenlm::default_isa(), eigenlm::best_isa());
+    }
+    const Wish wish("nonsense");
+    support::expect_error<eigenlm::ArgumentError>([] { (void)eigenlm::default_isa(); },
+                                                  {"EIGENLM_ISA", "\"nonsense\""});
+}
+
+TEST(Isa, IsNeverThePlainEigenOneByItself) { EXPECT_NE(eigenlm::best_isa(), Isa::eigen); }
+
+TEST(Isa, HasATableOfItsOwnWithNoHoles) {
+    for (const Isa isa : eigenlm::all_isas) {
+        const auto& table = eigenlm::kernels(isa);
+        EXPECT_EQ(table.isa, isa);
+        EXPECT_TRUE(table.matmul_f32 && table.rms_norm && table.rope && table.attention_f32);
+        EXPECT_TRUE(table.silu_mul && table.add && table.exp_shifted);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,287 @@
+// config.json: every field that is read, in the old and the new way of writing it.
+#include <gtest/gtest.h>
+
+#include <eigenlm/file/checkpoint.hpp>
+#include <eigenlm/weights/config.hpp>
+#include <string>
+#include <vector>
+
+#include "support/expect_error.hpp"
+
+namespace {
+
+using eigenlm::ModelConfig;
+using eigenlm::ModelFamily;
+using eigenlm::RopeScaling;
+using nlohmann::json;
+
+ModelConfig read(const json& content) { return eigenlm::read_config(content, "config.json"); }
+
+/// Nothing but what every config must say.
+json least() {
+    return {{"model_type", "llama"},   {"vocab_size", 100},      {"hidden_size", 64},
+            {"intermediate_size", 96}, {"num_hidden_layers", 3}, {"num_attention_heads", 8}};
+}
+json with(json config, const json& fields) {
+    config.update(fields);
+    return config;
+}
+
+TEST(Config, ReadsTheSizes) {
+    const auto c = read(with(least(), {{"model_type", "qwen2"},
+                                       {"num_key_value_heads", 2},
+                                       {"head_dim", 10},
+                                       {"max_position_embeddings", 777},
+                                       {"rms_norm_eps", 1e-5},
+                                       {"rope_theta", 1e6},
+                                       {"tie_word_embeddings", true}}));
+    EXPECT_EQ(c.family, ModelFamily::qwen2);
+    EXPECT_EQ(c.vocab_size, 100u);
+    EXPECT_EQ(c.hidden_size, 64u);
+    EXPECT_EQ(c.intermediate_size, 96u);
+    EXPECT_EQ(c.num_layers, 3u);
+    EXPECT_EQ(c.num_heads, 8u);
+    EXPECT_EQ(c.num_kv_heads, 2u);
+    EXPECT_EQ(c.head_dim, 10u);
+    EXPECT_EQ(c.max_position_embeddings, 777u);
+    EXPECT_EQ(c.rms_norm_eps, 1e-5f);
+    EXPECT_EQ(c.rope_theta, 1e6);
+    EXPECT_TRUE(c.tie_word_embeddings);
+    EXPECT_EQ(c.query_size(), 80u);
+    EXPECT_EQ(c.kv_size(), 20u);
+    EXPECT_EQ(c.qkv_size(), 120u);
+    EXPECT_EQ(c.group(), 4u);
+}
+
+TEST(Config, FieldsThatAreMissingOrNullHaveTransformersDefaults) {
+    for (const json& unset : {json::object(), json{{"num_key_value_heads", nullptr},
+                                                   {"head_dim", nullptr},
+                                                   {"rms_norm_eps", nullptr},
+                                                   {"rope_theta", nullptr},
+                                                   {"rope_scaling", nullptr},
+                                                   {"rope_parameters", nullptr},
+                                                   {"sliding_window", nullptr},
+                                                   {"eos_token_id", nullptr},
+                                                   {"quantization_config", nullptr}}}) {
+        const auto c = read(with(least(), unset));
+        EXPECT_EQ(c.num_kv_heads, 8u);
+        EXPECT_EQ(c.head_dim, 8u);
+        EXPECT_EQ(c.max_position_embeddings, 2048u);
+        EXPECT_EQ(c.rms_norm_eps, 1e-6f);
+        EXPECT_EQ(c.rope_theta, 10000.0);
+        EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::none);
+        EXPECT_EQ(c.rope_layout, eigenlm::RopeLayout::half);
+        EXPECT_FALSE(c.tie_word_embeddings);
+        EXPECT_TRUE(c.eos_token_ids.empty());
+    }
+    EXPECT_EQ(read(with(least(), {{"model_type", "qwen2"}})).max_position_embeddings, 32768u);
+}
+
+TEST(Config, HeadDimNeedNotBeHiddenOverHeads) {
+    const auto c = read(with(least(), {{"head_dim", 128}, {"hidden_size", 36}, {"num_attention_heads", 7}}));
+    EXPECT_EQ(c.head_dim, 128u);
+    EXPECT_EQ(c.query_size(), 7u * 128);
+}
+
+TEST(Config, ReadsOneEosIdOrAList) {
+    EXPECT_EQ(read(with(least(), {{"eos_token_id", 2}})).eos_token_ids, (std::vector<eigenlm::TokenId>{2}));
+    EXPECT_EQ(read(with(least(), {{"eos_token_id", {99, 0, 7}}})).eos_token_ids,
+              (std::vector<eigenlm::TokenId>{99, 0, 7}));
+    EXPECT_TRUE(read(with(least(), {{"eos_token_id", json::array()}})).eos_token_ids.empty());
+}
+
+/// The llama3 scaling under the key `name` of its kind.
+json llama3(const char* name) {
+    return {{name, "llama3"},
+            {"factor", 8.0},
+            {"low_freq_factor", 1.0},
+            {"high_freq_factor", 4.0},
+            {"original_max_position_embeddings", 8192}};
+}
+
+void expect_llama3(const ModelConfig& c, double theta) {
+    EXPECT_EQ(c.rope_theta, theta);
+    EXPECT_EQ(c.rope_scaling.kind, RopeScaling::Kind::llama3);
+    EXPECT_EQ(c.rope_scaling.factor, 8.0);
+    EXPECT_EQ(c.rope_scaling.low_freq_factor, 1.0);
+    EXPECT_EQ(c.rope_scaling.high_freq_factor, 4.0);
+    EXPECT_EQ(c.rope_scaling.original_max_position_embeddings, 8192u);
+}
+
+TEST(Config, ReadsRopeInTheOldAndTheNewWay) {
+    expect_llama3(read(with(least(), {{"rope_theta", 5e5}, {"rope_scaling", llama3("rope_type")}})), 5e5);
+    expect_llama3(read(with(least(), {{"rope_theta", 5e5}, {"rope_scaling", llama3("type")}})), 5e5);
+    expect_llama3(read(with(least(), {{"rope_parameters", with(llama3("rope_type"), {{"rope_theta", 5e5}})}})), 5e5);
+    const auto plain = read(with(least(), {{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 123.0}}}}));
+    EXPECT_EQ(plain.rope_theta, 123.0);
+    EXPECT_EQ(plain.rope_scaling.kind, RopeScaling::Kind::none);
+}
+
+TEST(Config, IgnoresTheDtypeItWasSavedIn) {  // the tensors say theirs themselves
+    for (const char* key : {"torch_dtype", "dtype"})
+        for (const char* dtype : {"float32", "bfloat16", "float16"})
+            EXPECT_NO_THROW(read(with(least(), {{key, dtype}})));
+}
+
+TEST(Config, TakesFieldsThatChangeNothing) {
+    EXPECT_NO_THROW(read(with(least(), {{"attention_bias", false},
+                                        {"mlp_bias", false},
+                                        {"hidden_act", "silu"},
+                                        {"use_sliding_window", false},
+                                        {"layer_types", {"full_attention", "full_attention", "full_attention"}},
+                                        {"partial_rotary_factor", 1.0},
+                                        {"rope_scaling", {{"rope_type", "default"}}},
+                                        {"pretraining_tp", 1},
+                                        {"initializer_range", 0.02},
+                                        {"something_new", {1, 2, 3}}})));
+}
+
+TEST(Config, AWindowAsLongAsTheContextHidesNothing) {
+    const json context = {{"max_position_embeddings", 4096}};
+    EXPECT_NO_THROW(read(with(with(least(), context), {{"sliding_window", 4096}})));
+    support::expect_error<eigenlm::UnsupportedError>(
+        [&] {
+            read(with(with(least(), context), {{"sliding_window", 4095}}));
+        },
+        {"config.json: sliding_window"});
+}
+
+TEST(Config, QwensWindowCountsOnlyWhereItIsUsed) {  // Qwen2 checkpoints carry one that is switched off
+    const json qwen = {{"model_type", "qwen2"}, {"sliding_window", 16}, {"max_window_layers", 1}};
+    EXPECT_NO_THROW(read(with(least(), qwen)));
+    EXPECT_NO_THROW(read(with(with(least(), qwen), {{"use_sliding_window", false}})));
+    support::expect_error<eigenlm::UnsupportedError>(
+        [&] {
+            read(with(with(least(), qwen), {{"use_sliding_window", true}}));
+        },
+        {"config.json: use_sliding_window"});
+}
+
+struct Refusal {
+    json fields;
+    std::vector<std::string> words;
+};
+
+TEST(Config, RefusesWhatItWouldComputeWrongly) {
+    const std::vector<Refusal> cases = {
+        {{{"model_type", "mistral"}}, {"model_type", "mistral", "llama", "qwen2"}},
+        {{{"model_type", "qwen3"}}, {"model_type", "qwen3"}},
+        {{{"model_type", "LLAMA"}}, {"model_type"}},
+        {{{"hidden_act", "gelu"}}, {"hidden_act", "gelu", "silu"}},
+        {{{"attention_bias", true}}, {"attention_bias"}},
+        {{{"mlp_bias", true}}, {"mlp_bias"}},
+        {{{"model_type", "qwen2"}, {"mlp_bias", true}}, {"mlp_bias"}},
+        {{{"use_sliding_window", true}}, {"use_sliding_window"}},
+        {{{"sliding_window", 16}}, {"sliding_window"}},
+        {{{"layer_types", {"full_attention", "sliding_attention"}}}, {"layer_types", "sliding_attention"}},
+        {{{"layer_types", {7}}}, {"layer_types", "7"}},
+        {{{"quantization_config", {{"bits", 4}}}}, {"quantization_config"}},
+        {{{"partial_rotary_factor", 0.5}}, {"partial_rotary_factor"}},
+        {{{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}, {"rope_parameters.partial_rotary_factor"}},
+        {{{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}}, {"rope_scaling.rope_type", "yarn"}},
+        {{{"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}}}, {"rope_scaling", "linear"}},
+        {{{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}}, {"rope_scaling", "dynamic"}},
+        {{{"rope_parameters", {{"rope_type", "longrope"}}}}, {"rope_parameters.rope_type", "longrope"}},
+    };
+    for (const auto& [fields, words] : cases)
+        for (const std::string& word : words)
+            support::expect_error<eigenlm::UnsupportedError>([&] { read(with(least(), fields)); },
+                                                             {"config.json: ", word});
+}
+
+TEST(Config, RefusesTheGoldenWithBiases) {
+    const auto path = std::filesystem::path(EIGENLM_TEST_DATA_DIR) / "goldens/llama-bias/config.json";
+    support::expect_error<eigenlm::UnsupportedError>(
+        [&] { eigenlm::read_config(eigenlm::read_json(path), path.string()); }, {path.string() + ": attention_bias"});
+}
+
+TEST(Config, NamesEachFieldThatIsMissing) {
+    const json all = least();
+    for (const auto& [key, value] : all.items()) {
+        json config = all;
+        config.erase(key);
+        support::expect_error<eigenlm::FormatError>([&] { read(config); },
+                                                    {"config.json: ", key, "required field is missing"});
+    }
+}
+
+TEST(Config, SizesAreWholeNumbersAboveZeroAndBounded) {
+    for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+                            "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings"})
+        for (const json& value : {json(0), json(-1), json(1.5), json("8"), json(true), json(json::array({8})),
+                                  json(std::int64_t{1} << 62), json(~std::uint64_t{0})})
+            support::expect_error<eigenlm::FormatError>(
+                [&] {
+                    read(with(least(), {{key, value}}));
+                },
+                {"config.json: ", key});
+}
+
+TEST(Config, RefusesValuesOutOfRange) {
+    const auto bad_llama3 = [](const json& fields) {
+        return json{{"rope_scaling", with(llama3("rope_type"), fields)}};
+    };
+    const std::vector<Refusal> cases = {
+        {json::object({{"model_type", 7}}), {"model_type", "7"}},
+        {{{"hidden_act", 7}}, {"hidden_act"}},
+        {{{"rms_norm_eps", -1e-6}}, {"rms_norm_eps", "-1e-06"}},
+        {{{"rms_norm_eps", 2}}, {"rms_norm_eps"}},
+        {{{"rms_norm_eps", "1e-6"}}, {"rms_norm_eps"}},
+        {{{"rope_theta", 0}}, {"rope_theta"}},
+        {{{"rope_theta", -1e4}}, {"rope_theta"}},
+        {{{"rope_theta", 1e300}}, {"rope_theta"}},
+        {{{"rope_parameters", {{"rope_theta", 0.5}}}}, {"rope_parameters.rope_theta"}},
+        {{{"rope_parameters", {1}}}, {"rope_parameters", "array"}},
+        {{{"rope_scaling", "llama3"}}, {"rope_scaling", "string"}},
+        {{{"rope_scaling", {{"rope_type", 3}}}}, {"rope_scaling.rope_type"}},
+        {bad_llama3({{"factor", 0.5}}), {"rope_scaling.factor"}},
+        {bad_llama3({{"factor", nullptr}}), {"rope_scaling.factor", "missing"}},
+        {bad_llama3({{"low_freq_factor", 0}}), {"rope_scaling.low_freq_factor"}},
+        {bad_llama3({{"high_freq_factor", 1.0}}), {"rope_scaling.high_freq_factor", "low_freq_factor"}},
+        {bad_llama3({{"original_max_position_embeddings", 0}}), {"rope_scaling.original_max_position_embeddings"}},
+        {bad_llama3({{"original_max_position_embeddings", nullptr}}), {"original_max_position_embeddings", "missing"}},
+        {{{"tie_word_embeddings", "yes"}}, {"tie_word_embeddings", "true or false"}},
+        {{{"attention_bias", 1}}, {"attention_bias"}},
+        {{{"layer_types", "full_attention"}}, {"layer_types", "an array"}},
+        {{{"sliding_window", "16"}}, {"sliding_window"}},
+        {{{"eos_token_id", 100}}, {"eos_token_id", "[0, 100)", "found 100"}},
+        {{{"eos_token_id", -1}}, {"eos_token_id", "found -1"}},
+        {{{"eos_token_id", 1.0}}, {"eos_token_id"}},
+        {{{"eos_token_id", "2"}}, {"eos_token_id"}},
+        {{{"eos_token_id", {2, ~std::uint64_t{0}}}}, {"eos_token_id", "18446744073709551615"}},
+        {{{"eos_token_id", {2, {3}}}}, {"eos_token_id"}},
+    };
+    for (const auto& [fields, words] : cases)
+        for (const std::string& word : words)
+            support::expect_error<eigenlm::FormatError>([&] { read(with(least(), fields)); }, {"config.json: ", word});
+}
+
+TEST(Config, HeadsMustDivide) {
+    const auto expect = [](const json& fields, std::initializer_list<std::string_view> words) {
+        support::expect_error<eigenlm::FormatError>([&] { read(with(least(), fields)); }, words);
+    };
+    expect({{"num_key_value_heads", 3}}, {"config.json: num_key_value_heads", "divisor", "8", "found 3"});
+    expect({{"num_key_value_heads", 16}}, {"config.json: num_key_value_heads", "divisor", "found 16"});
+    expect({{"hidden_size", 60}}, {"config.json: hidden_size", "num_attention_heads"});
+    expect({{"hidden_size", 4}}, {"config.json: hidden_size"});
+}
+
+TEST(Config, HeadDimMustBeEven) {
+    support::expect_error<eigenlm::FormatError>(
+        [] {
+            read(with(least(), {{"head_dim", 7}}));
+        },
+        {"config.json: head_dim", "even", "found 7"});
+    support::expect_error<eigenlm::FormatError>(
+        [] {
+            read(with(least(), {{"hidden_size", 56}}));
+        },
+        {"config.json: head_dim", "even", "found 7"});
+}
+
+TEST(Config, IsAnObject) {
+    for (const json& content : {json(), json::array(), json("text")})
+        support::expect_error<eigenlm::FormatError>([&] { read(content); }, {"config.json", "a JSON object"});
+}
+
+}  // namespace
