@@ -41,7 +41,7 @@ namespace {
 
 TEST(ThreadPoolDeathTest, EnoughMemoryIsEnough) { EXPECT_EXIT(start_with(1000), testing::ExitedWithCode(0), ""); }
 
-TEST(ThreadPoolDeathTest, DISABLED_ThrowsWhicheverAllocationFails) {
+TEST(ThreadPoolDeathTest, ThrowsWhicheverAllocationFails) {
     for (int allocations = 0; allocations < 4; ++allocations)  // a thread takes one, and the list of them some
         EXPECT_EXIT(start_with(allocations), testing::ExitedWithCode(1), "") << "after " << allocations;
 }

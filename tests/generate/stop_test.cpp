@@ -146,7 +146,7 @@ TEST(StopFilter, GivesTheSameForOneStopTextHoweverTheTextIsCut) {
     }
 }
 
-TEST(StopFilter, DISABLED_GivesTheSameForSeveralStopTextsHoweverTheTextIsCut) {
+TEST(StopFilter, GivesTheSameForSeveralStopTextsHoweverTheTextIsCut) {
     std::mt19937 random(4);
     for (int round = 0; round < 20000; ++round) {
         std::vector<std::string> stops;

@@ -89,7 +89,7 @@ TEST_F(PrefillTest, RefusesLogitsOfAWrongShape) {
     EXPECT_NO_THROW(prefill_into(5, 37));
 }
 
-TEST_F(PrefillTest, DISABLED_RefusesPositionsThatTheRotationsDoNotReach) {
+TEST_F(PrefillTest, RefusesPositionsThatTheRotationsDoNotReach) {
     eigenlm::RopeTable ten(model_->config(), 10, model_->compute().pool);
     expect_refused<ArgumentError>(
         [&] {
