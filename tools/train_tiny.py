@@ -395,6 +395,9 @@ repository and built into a program; it knows nothing else.
   grammar and word lists of our own. No third-party text was used.
 - A story ends with `<|endoftext|>`. Start with a few words such as
   `Once upon a time`, or with `<|endoftext|>` alone.
+- It is made for one story of about 250 tokens. It can go on with a second one,
+  but after about {twice} tokens, the longest rows it was trained on, the text
+  falls apart.
 - Licence: MIT, like the rest of the repository.
 
 ## How it was made
@@ -537,6 +540,7 @@ def main() -> None:
             "minutes": progress["seconds"] / 60,
             "tokens_seen": progress["tokens"] / 1e6,
             "products": "bfloat16" if arguments.mixed else "float32",
+            "twice": 2 * arguments.length,
         },
     )
     print_samples(arguments.out, range(1, arguments.samples + 1))
