@@ -40,7 +40,7 @@ IGNORED = -100
 EMBEDDING_SPREAD = 0.12
 Rows = tuple[torch.Tensor, torch.Tensor]  # inputs and targets
 HELD_OUT_STORIES = 400
-GENERATION = {"do_sample": True, "temperature": 0.5, "top_k": 40, "top_p": 0.9}
+GENERATION = {"do_sample": True, "temperature": 0.8, "top_k": 40, "top_p": 0.9}
 PROMPTS = ("Once upon a time", "One morning", "There was once a little fox", "")
 
 
