@@ -50,10 +50,12 @@ inline std::filesystem::path model_path(const std::string& wish) {
 /// A text file's content; "-" is the standard input.
 inline std::string read_text(const std::string& path) {
     if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
-    if (!std::filesystem::is_regular_file(path)) throw eigenlm::IoError(path, "expected a readable file");
+    if (std::filesystem::is_directory(path)) throw eigenlm::IoError(path, "expected a file, found a folder");
     std::ifstream file(path, std::ios::binary);
     if (!file) throw eigenlm::IoError(path, "cannot open");
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (file.bad()) throw eigenlm::IoError(path, "cannot read");
+    return text;
 }
 
 /// A progress line on stderr, on a terminal only.

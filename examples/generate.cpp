@@ -22,6 +22,17 @@ struct Arguments {
     bool ignore_eos = false, no_cache = false, json = false, no_display_prompt = false;
 };
 
+/// As CLI::Range, and no NaN.
+CLI::Validator number(double low, double high) {
+    return CLI::Range(low, high) & CLI::Validator(
+                                       [](const std::string& text) {
+                                           double value = 0;
+                                           const bool good = CLI::detail::lexical_cast(text, value) && value == value;
+                                           return std::string(good ? "" : "expected a number, found " + text);
+                                       },
+                                       "");
+}
+
 void define(CLI::App& app, Arguments& a) {
     app.add_option("-m,--model", a.model, "Hugging Face model folder (default: the embedded tiny story model)");
     auto* prompt = app.add_option("-p,--prompt", a.prompt, "text to continue")->capture_default_str();
@@ -33,12 +44,15 @@ void define(CLI::App& app, Arguments& a) {
     app.add_option("-s,--seed", a.seed, "one seed, one text; -1: a random one")
         ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))->capture_default_str();
     app.add_option("--dtype", a.dtype, "type of the weights in memory")->check(CLI::IsMember({"f32"}))->capture_default_str();
-    app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)");
-    app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all");
-    app.add_option("--top-p", a.top_p, "draw from the most likely tokens whose probabilities reach p");
-    app.add_option("--min-p", a.min_p, "draw from tokens at least min-p times as likely as the most likely");
-    app.add_option("--repeat-penalty", a.repeat_penalty, "above 1: make tokens that occurred less likely");
-    app.add_option("--stop", a.stop, "end before this text (may be given several times)")->allow_extra_args(false);
+    app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
+        ->check(number(0, 1e6));
+    app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
+    app.add_option("--top-p", a.top_p, "draw from the most likely tokens whose probabilities reach p")->check(number(1e-6, 1));
+    app.add_option("--min-p", a.min_p, "draw from tokens at least min-p times as likely as the most likely")->check(number(0, 1));
+    app.add_option("--repeat-penalty", a.repeat_penalty, "above 1: make tokens that occurred less likely")->check(number(1e-6, 1e6));
+    app.add_option("--stop", a.stop, "end before this text (may be given several times)")
+        ->allow_extra_args(false)
+        ->check([](const std::string& text) { return std::string(text.empty() ? "expected a text, found an empty one" : ""); });
     app.add_flag("--ignore-eos", a.ignore_eos, "go on after an end-of-sequence token");
     app.add_flag("--no-cache", a.no_cache, "recompute the whole text for every token");
     app.add_flag("--json", a.json, "print one JSON object instead of the text");

@@ -10,6 +10,7 @@
 #include "base/buffer.hpp"    // owned memory
 #include "base/float_state.hpp"  // the processor's floating-point state
 #include "base/parallel.hpp"  // threads
+#include "base/memory.hpp"    // how much there is
 #include "base/progress.hpp"  // how long work reports and stops
 
 #include "file/mapped_file.hpp"  // a file's bytes

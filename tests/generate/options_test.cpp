@@ -69,7 +69,7 @@ TEST(GenerationDefaults, NameTheFieldThatIsWrong) {
         {"do_sample", 1},
         {"temperature", -1},
         {"temperature", "hot"},
-        {"top_k", -1},
+        {"top_k", -2},
         {"top_k", 2.5},
         {"top_p", 0},
         {"top_p", 1.5},
@@ -78,7 +78,7 @@ TEST(GenerationDefaults, NameTheFieldThatIsWrong) {
         {"eos_token_id", 100},
         {"eos_token_id", "</s>"},
         {"bos_token_id", 100},
-        {"bos_token_id", -1},
+        {"bos_token_id", -2},
         {"bos_token_id", json{1, 2}},
     };
     for (const auto& [key, value] : cases) {
@@ -92,6 +92,26 @@ TEST(GenerationDefaults, NameTheFieldThatIsWrong) {
         },
         {"config.json: bos_token_id"});
     support::expect_error<eigenlm::FormatError>([] { read(json::array()); }, {"generation_config.json", "JSON object"});
+}
+
+TEST(GenerationDefaults, TakeMinusOneAndNullForNone) {
+    const auto defaults =
+        read({{"do_sample", true}, {"eos_token_id", -1}, {"bos_token_id", -1}, {"top_k", -1}, {"temperature", nullptr}});
+    EXPECT_TRUE(defaults.eos_token_ids.empty());
+    EXPECT_FALSE(defaults.bos_token_id);
+    EXPECT_EQ(defaults.sampling.top_k, 0u);
+    EXPECT_EQ(defaults.sampling.temperature, 1.0f);
+    EXPECT_EQ(read({{"do_sample", true}, {"top_k", nullptr}}).sampling.top_k, 0u);
+    EXPECT_EQ(read({{"do_sample", true}}).sampling.top_k, 50u);
+    EXPECT_EQ(read({{"top_k", 7}}).sampling.top_k, 7u) << "for a caller who sets a temperature";
+}
+
+TEST(GenerationDefaults, RefuseSearchesThatAreNotDone) {
+    for (const auto& [key, value] : {std::pair("num_beams", 4), std::pair("no_repeat_ngram_size", 2)}) {
+        json content;
+        content[key] = value;
+        support::expect_error<eigenlm::UnsupportedError>([&] { read(content); }, {"generation_config.json: ", key});
+    }
 }
 
 TEST(GenerateOptions, SetFieldsWinOverTheDefaults) {

@@ -159,7 +159,7 @@ TEST(SameBits, AsEverywhere) {
     const std::pair<const char*, std::uint64_t> expected[] = {{"qwen2-odd", 0xed936e0045e8f85du},
                                                               {"qwen2-untied", 0xef8567eb1dfae6e3u},
                                                               {"llama-gqa", 0xc8f4a5073938835bu},
-                                                              {"llama31-scaled", 0xcf5a9579f7c7085eu}};
+                                                              {"llama31-scaled", 0x5be9f5a383fe99fbu}};
     for (const auto& [name, hash] : expected) {
         const auto model = support::load_model(support::golden_dir(name), {.isa = eigenlm::Isa::portable});
         std::uint32_t state = 1;

@@ -29,8 +29,18 @@
 #error "eigenlm needs g++ or clang"
 #endif
 
-// Everything lives in an inline namespace of this name, so that units built against different versions do not link.
+// Everything lives in an inline namespace named after the version and after what the compiler may use everywhere: units
+// built with other flags then have functions of their own (the linker would else keep one body of two, and a plain
+// unit might run another's AVX), and handing objects from one to the other is a link error.
+#if defined(__AVX512F__)
+#define EIGENLM_ABI v0_1_avx512
+#elif defined(__FMA__)
+#define EIGENLM_ABI v0_1_fma
+#elif defined(__AVX__)
+#define EIGENLM_ABI v0_1_avx
+#else
 #define EIGENLM_ABI v0_1
+#endif
 
 // Floating-point arithmetic between these two is done as it is written, whatever flags the including unit is built
 // with: no contraction of a*b+c, no reassociation. Regions do not nest and contain no #include.

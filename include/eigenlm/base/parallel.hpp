@@ -1,5 +1,6 @@
 #pragma once
 // Threads that split one piece of work. Which thread takes which part never changes a result: parts are independent.
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -39,7 +40,7 @@ class ThreadPool {
   public:
     /// Starts threads - 1 workers; 0 stands for the machine's number of threads.
     explicit ThreadPool(std::size_t threads = 0) {
-        if (threads == 0) threads = std::thread::hardware_concurrency() ? std::thread::hardware_concurrency() : 1;
+        if (threads == 0) threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, max_threads);
         if (threads > max_threads)
             throw ArgumentError("threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
         try {
@@ -59,13 +60,14 @@ class ThreadPool {
     std::size_t size() const { return workers_.size() + 1; }
 
     /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns when
-    /// all are done. `thread` < size() is unique among the calls that run at one time. Every call runs under FloatState.
+    /// all are done. `thread` < size() is unique among the calls that one for_each runs at a time. Every call of f runs
+    /// under FloatState.
     /// The first exception is thrown again here, after the other threads have stopped taking parts.
     void for_each(std::size_t count, std::size_t grain, RangeFunction f) {
         if (count == 0) return;
         if (grain == 0) grain = 1;
-        std::unique_lock<std::mutex> mine(busy_, std::try_to_lock);
-        if (count <= grain || workers_.empty() || !mine.owns_lock()) {
+        const Turn turn(busy_);
+        if (count <= grain || workers_.empty() || !turn.mine) {
             const FloatState state;
             for (std::size_t begin = 0; begin < count; begin += grain)
                 f(begin, begin + grain < count ? begin + grain : count, 0);
@@ -88,6 +90,17 @@ class ThreadPool {
 
   private:
     static constexpr std::size_t max_threads = 1024;
+    /// One call's hold on the workers, if nobody else has it: another thread's call, or one that this call is part of.
+    struct Turn {
+        explicit Turn(std::atomic_flag& f) : flag(f), mine(!f.test_and_set(std::memory_order_acquire)) {}
+        ~Turn() {
+            if (mine) flag.clear(std::memory_order_release);
+        }
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+        std::atomic_flag& flag;
+        const bool mine;
+    };
     struct Job {
         const RangeFunction* f;
         std::size_t count, grain;
@@ -127,7 +140,7 @@ class ThreadPool {
     }
 
     std::vector<std::thread> workers_;
-    std::mutex busy_;
+    std::atomic_flag busy_;
     Job job_{};
     std::atomic<std::size_t> next_{0}, running_{0}, epoch_{0};
     std::atomic<bool> stopping_{false};

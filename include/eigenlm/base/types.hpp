@@ -46,6 +46,10 @@ struct Rows {
     operator Rows<const T>() const { return {data, rows, cols, stride}; }
 };
 
+/// std::isnan and std::isfinite by their bits: those two mean nothing in a unit built with -ffast-math.
+inline bool is_nan(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7fffffffu) > 0x7f800000u; }
+inline bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
+
 /// bfloat16: the upper half of a float.
 inline float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 

@@ -12,6 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "../base/error.hpp"
+#include "../base/float_state.hpp"
+#include "../base/types.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -106,6 +108,7 @@ class JsonTreeHandler final : public nlohmann::json_sax<nlohmann::json> {
 inline void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>& handler, const std::string& where) {
     if (text.find('\0') != std::string_view::npos)  // the parser takes it for the end
         throw FormatError(where, "not valid JSON: a byte 0 at offset " + std::to_string(text.find('\0')));
+    const FloatState state;  // decimal fractions round the same whatever the host's rounding mode
     nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
 }
 
@@ -210,8 +213,8 @@ class JsonObject {
         return number;
     }
     double checked_number(const nlohmann::json& value, const char* key, double low, double high) const {
-        const double number = value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
-        if (!(number >= low && number <= high)) {  // also refuses NaN
+        const double number = value.is_number() ? value.get<double>() : 0;
+        if (!value.is_number() || number < low || number > high || is_nan(static_cast<float>(number))) {
             const std::string expected = "a number in [" + nlohmann::json(low).dump() + ", " +
                                          nlohmann::json(high).dump() + "]";
             wrong_type(key, expected.c_str(), value);

@@ -65,16 +65,13 @@ class Generation {
     }
 
     /// The next piece of text, whole characters, never empty but at the end; valid until the next call. Throws what
-    /// Session::prefill and the callbacks throw.
+    /// Session::prefill and the callbacks throw; calling it again then goes on without a loss.
     std::string_view next() {
-        while (!finished()) {
-            if (step()) {
-                const std::string_view shown = stop_.push(text_of(ids_.back()));
-                if (stop_.stopped()) reason_ = StopReason::stop;
-                if (!shown.empty()) return shown;
-            }
+        for (;;) {
+            if (!unseen_.empty()) return std::exchange(unseen_, {});
+            if (finished()) return flush();
+            step();
         }
-        return flush();
     }
     /// All the text that is still to come.
     std::string text() {
@@ -126,44 +123,48 @@ class Generation {
 
     bool finished() const { return reason_ != StopReason::none; }
 
-    /// Draws one token into ids_. False when there is none to draw, or it is an end-of-sequence token.
-    bool step() {
+    /// Draws one token into ids_, and its text into unseen_. The progress callback comes last: it may throw.
+    void step() {
         if (options_.cancel.stop_requested()) return finish(StopReason::cancelled);
         if (ids_.size() == options_.max_new_tokens) return finish(StopReason::length);
-        if (ids_.empty())
-            prefill();
-        else if (session_.length() == session_.capacity())
-            return finish(StopReason::length);
-        else
-            decode();
-        if (finished()) return false;
+        if (session_.length() < prompt_.size() + ids_.size()) {  // else the last call ended behind the model's part
+            if (session_.length() == session_.capacity()) return finish(StopReason::length);
+            run_model();
+            if (finished()) return;
+        }
         const TokenId id = sampler_(logits_);
         sampler_.accept(id);
         ids_.push_back(id);
-        if (options_.progress) options_.progress({Stage::decode, ids_.size(), options_.max_new_tokens});
-        if (std::ranges::find(eos_, id) != eos_.end()) return finish(StopReason::eos);
-        return true;
+        if (std::ranges::find(eos_, id) != eos_.end())
+            finish(StopReason::eos);
+        else
+            unseen_ = stop_.push(text_of(id));
+        if (stop_.stopped()) finish(StopReason::stop);
+        if (options_.progress) options_.progress({Stage::decode, ids_.size(), most_new_tokens()});
     }
-    bool finish(StopReason reason) {
-        reason_ = reason;
-        return false;
-    }
+    void finish(StopReason reason) { reason_ = reason; }
+    std::size_t most_new_tokens() const { return std::min(options_.max_new_tokens, session_.capacity() - prompt_.size()); }
 
-    void prefill() {
-        const auto begin = Clock::now();
+    void run_model() {
         try {
-            logits_ = session_.prefill(prompt_, {.progress = options_.progress, .cancel = options_.cancel});
+            if (ids_.empty())
+                prefill();
+            else
+                decode();
         } catch (const CancelledError&) {
             finish(StopReason::cancelled);
-            return;
         }
+    }
+    void prefill() {
+        const auto begin = Clock::now();
+        logits_ = session_.prefill(prompt_, {.progress = options_.progress, .cancel = options_.cancel});
         timing_.prefill_seconds = seconds_since(begin);
         timing_.prefill_tokens = prompt_.size();
         for (const TokenId id : prompt_) sampler_.accept(id);
     }
     void decode() {
         const auto begin = Clock::now();
-        logits_ = session_.decode(ids_.back());
+        logits_ = session_.decode(ids_.back(), {.cancel = options_.cancel});
         timing_.decode_seconds += seconds_since(begin);
         ++timing_.decode_tokens;
     }
@@ -193,6 +194,7 @@ class Generation {
     StreamDecoder decoder_;
     StopFilter stop_;
     std::span<const float> logits_;
+    std::string_view unseen_;  // text that next() has not returned yet
     std::string tail_;
     bool flushed_ = false;
     StopReason reason_ = StopReason::none;

@@ -29,7 +29,7 @@ class Model {
     /// of range, ResourceError when memory does not suffice.
     template <class Source>
     Model(const ModelConfig& config, const Source& source, const ModelOptions& options = {})
-        : pool_(options.threads),
+        : pool_((check(config), options.threads)),
           compute_{kernels(options.isa ? *options.isa : default_isa()), pool_},
           context_(context_of(config, options.context)),
           transformer_(make(config, source, options)),  // before the table: the config may lie, the weights show it

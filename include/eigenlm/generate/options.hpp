@@ -38,7 +38,9 @@ struct GenerationDefaults {
     std::optional<TokenId> bos_token_id;  // starts a text from nothing
 };
 
-/// Reads the defaults. `where` is generation_config.json's path. Throws FormatError for fields of a wrong type or range.
+/// Reads the defaults. `where` is generation_config.json's path. Without `do_sample` the temperature is 0; the filters are
+/// then those of a caller who sets one. Throws FormatError for fields of a wrong type or range, UnsupportedError for
+/// searches that are not done here.
 inline GenerationDefaults read_generation_defaults(const ModelConfig& config, const nlohmann::json& model_json,
                                                    const nlohmann::json& content, const std::string& where) {
     GenerationDefaults defaults;
@@ -47,14 +49,21 @@ inline GenerationDefaults read_generation_defaults(const ModelConfig& config, co
     const JsonObject json(content.is_null() ? nothing : content, where);
     if (json.has("eos_token_id")) defaults.eos_token_ids = detail::read_eos(json, config.vocab_size);
     const auto most = static_cast<std::int64_t>(config.vocab_size) - 1;
-    for (const JsonObject& source : {json, JsonObject(model_json, "config.json")})
-        if (!defaults.bos_token_id && source.has("bos_token_id"))
-            defaults.bos_token_id = static_cast<TokenId>(source.integer("bos_token_id", 0, most));
+    for (const JsonObject& source : {json, JsonObject(model_json, "config.json")}) {
+        const std::int64_t bos = source.integer_or("bos_token_id", -1, -1, most);  // -1: none
+        if (!defaults.bos_token_id && bos >= 0) defaults.bos_token_id = static_cast<TokenId>(bos);
+    }
+    if (json.integer_or("num_beams", 1, 1, 1 << 20) != 1)
+        throw UnsupportedError(json.path("num_beams"), "beam search is not supported");
+    if (json.integer_or("no_repeat_ngram_size", 0, 0, 1 << 20) != 0)
+        throw UnsupportedError(json.path("no_repeat_ngram_size"), "a size other than 0 is not supported");
+    const bool sample = json.boolean_or("do_sample", false);
     SamplingOptions& sampling = defaults.sampling;
     sampling.repeat_penalty = static_cast<float>(json.number_or("repetition_penalty", 1, 1e-6, 1e6));
-    if (!json.boolean_or("do_sample", false)) return defaults;
-    sampling.temperature = static_cast<float>(json.number_or("temperature", 1, 0, 1e6));
-    sampling.top_k = static_cast<std::size_t>(json.integer_or("top_k", 50, 0, 1 << 24));
+    if (sample) sampling.temperature = static_cast<float>(json.number_or("temperature", 1, 0, 1e6));
+    const bool top_k_is_off = json.raw().contains("top_k") && !json.has("top_k");  // null
+    const std::int64_t top_k = json.integer_or("top_k", sample && !top_k_is_off ? 50 : 0, -1, 1 << 24);
+    sampling.top_k = static_cast<std::size_t>(std::max<std::int64_t>(top_k, 0));
     sampling.top_p = static_cast<float>(json.number_or("top_p", 1, 1e-6, 1));
     sampling.min_p = static_cast<float>(json.number_or("min_p", 0, 0, 1));
     return defaults;

@@ -18,7 +18,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How the next token is drawn. The filters apply in the order of the fields, as transformers applies them.
 struct SamplingOptions {
     float repeat_penalty = 1;  ///< > 0: divides positive and multiplies negative logits of ids that occurred (Keskar et al., 2019)
-    float temperature = 0;     ///< 0: greedy, the largest logit, the lowest id among equals
+    float temperature = 0;     ///< below 1e-6: greedy, the largest logit, the lowest id among equals
     std::size_t top_k = 0;     ///< keep the k most likely; 0: all
     float top_p = 1;           ///< keep the fewest most likely whose probabilities reach p (Holtzman et al., 2020)
     float min_p = 0;           ///< keep those at least min_p times as likely as the most likely (Nguyen et al., 2024)
@@ -67,11 +67,11 @@ class Sampler {
             throw ArgumentError("Sampler", "expected " + std::to_string(seen_.size()) + " logits, found " +
                                                std::to_string(logits.size()));
         const FloatState state;
-        if (options_.temperature == 0 && options_.repeat_penalty == 1) return largest(logits);
+        if (greedy() && options_.repeat_penalty == 1) return largest(logits);
         fill_candidates(logits);
         const Candidate best = *std::min_element(candidates_.begin(), candidates_.end(), more_likely);
-        require_finite(std::isfinite(best.logit));
-        if (options_.temperature == 0) return best.id;
+        require_finite(is_finite(best.logit));
+        if (greedy()) return best.id;
         return draw(keep_likely(best.logit));
     }
 
@@ -84,6 +84,8 @@ class Sampler {
         return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
     }
 
+    bool greedy() const { return options_.temperature < 1e-6f; }
+
     static void require_finite(bool finite) {
         if (!finite) throw StateError("sampler", "the logits are not finite");
     }
@@ -92,17 +94,17 @@ class Sampler {
         std::size_t best = 0;
         bool numbers = true;
         for (std::size_t i = 0; i < logits.size(); ++i) {
-            numbers = numbers && !std::isnan(logits[i]);
+            numbers = numbers && !is_nan(logits[i]);
             if (logits[i] > logits[best]) best = i;
         }
-        require_finite(numbers && std::isfinite(logits[best]));
+        require_finite(numbers && is_finite(logits[best]));
         return static_cast<TokenId>(best);
     }
 
     void fill_candidates(std::span<const float> logits) {
         candidates_.resize(logits.size());
         for (std::size_t i = 0; i < logits.size(); ++i) {
-            if (std::isnan(logits[i])) throw StateError("sampler", "the logit of id " + std::to_string(i) + " is not a number");
+            if (is_nan(logits[i])) throw StateError("sampler", "the logit of id " + std::to_string(i) + " is not a number");
             candidates_[i] = {logits[i], static_cast<TokenId>(i)};
         }
         if (options_.repeat_penalty == 1) return;
@@ -119,8 +121,8 @@ class Sampler {
         const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(k);
         std::partial_sort(candidates_.begin(), end, candidates_.end(), more_likely);
         candidates_.resize(k);
-        for (std::size_t i = 0; i < k; ++i) probabilities_[i] = candidates_[i].logit / options_.temperature;
-        kernels_.exp_shifted(probabilities_.data(), largest / options_.temperature, k, probabilities_.data());
+        for (std::size_t i = 0; i < k; ++i) probabilities_[i] = (candidates_[i].logit - largest) / options_.temperature;
+        kernels_.exp_shifted(probabilities_.data(), 0.0f, k, probabilities_.data());
         double all = 0;
         for (std::size_t i = 0; i < k; ++i) all += static_cast<double>(probabilities_[i]);
         double kept = 0;

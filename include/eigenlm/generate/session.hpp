@@ -26,7 +26,7 @@ struct SessionOptions {
 
 /// How one call is watched and stopped. All fields are optional.
 struct StepOptions {
-    ProgressFunction progress = nullptr;  ///< tokens taken in so far
+    ProgressFunction progress = nullptr;  ///< tokens of a prefill taken in so far
     std::stop_token cancel = {};          ///< CancelledError once requested; the session stays as it was before the call
     Tap tap = nullptr;                    ///< sees intermediate results, e.g. hidden states
 };

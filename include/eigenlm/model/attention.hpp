@@ -14,7 +14,7 @@ class Attention {
   public:
     Attention(const ModelConfig& config, Matrix<Weight> qkv, Buffer<float> qkv_bias, Matrix<Weight> output)
         : config_(config),
-          scale_(static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)))),
+          scale_(scale(config.head_dim)),
           qkv_(std::move(qkv)),
           qkv_bias_(std::move(qkv_bias)),
           output_(std::move(output)) {}
@@ -32,6 +32,10 @@ class Attention {
     }
 
   private:
+    static float scale(std::size_t head_dim) {
+        const FloatState state;
+        return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+    }
     static void show(const Pass& pass, std::size_t layer, const Activations& a, const char* q, const char* k, const char* v) {
         if (!pass.tap) return;
         pass.show(q, static_cast<int>(layer), a.q());

@@ -61,6 +61,11 @@ class KvCache {
     }
 
     std::size_t capacity() const { return capacity_; }
+    /// Whether it was made for models of this shape.
+    bool fits(const ModelConfig& config) const {
+        return head_dim_ == config.head_dim && layer_stride_ == config.num_kv_heads * LayerCache::head_size(head_dim_) &&
+               block_stride_ == layer_stride_ * config.num_layers;
+    }
     /// Positions held: the next token's position.
     std::size_t length() const { return length_; }
     /// Takes in positions that a pass has written; called once all layers have.

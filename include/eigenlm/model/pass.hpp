@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "../base/buffer.hpp"
+#include "../base/progress.hpp"
 #include "compute.hpp"
 #include "kv_cache.hpp"
 #include "rope_table.hpp"
@@ -34,6 +35,8 @@ struct Pass {
     std::span<const Segment> segments;
     const Tap* tap = nullptr;           // null: nobody looks
     const FloatState* state = nullptr;  // the state the pass runs under, so that the tap sees the host's
+    Stage stage = Stage::prefill;
+    std::stop_token stop = {};          // asked between layers
 
     void show(std::string_view name, int layer, Rows<const float> values) const {
         if (!tap) return;
@@ -63,6 +66,12 @@ class Activations {
     Activations(Activations&&) = default;
 
     std::size_t max_rows() const { return max_rows_; }
+    /// Whether it was made for models of this shape and for so many threads.
+    bool fits(const ModelConfig& c, std::size_t threads) const {
+        return hidden.cols == c.hidden_size && qkv.cols == c.qkv_size() && attended.cols == c.query_size() &&
+               gate_up.cols == 2 * c.intermediate_size && scratch_.size() >= scratch_size_ * threads &&
+               scratch_size_ >= attention_scratch(c.group(), c.head_dim);
+    }
     /// The rows of the coming pass, at most max_rows().
     void resize(std::size_t rows) {
         hidden = view(hidden_, rows, config_.hidden_size);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../base/buffer.hpp"
+#include "../base/float_state.hpp"
 #include "../base/parallel.hpp"
 #include "../weights/config.hpp"
 
@@ -21,10 +22,10 @@ inline float scale_frequency(float frequency, const RopeScaling& s) {
     if (s.kind == RopeScaling::Kind::none) return frequency;
     const auto original = static_cast<double>(s.original_max_position_embeddings);
     const auto factor = static_cast<float>(s.factor);
-    const float wavelength = static_cast<float>(2 * std::numbers::pi) / frequency;
+    const float wavelength = 1.0f / frequency * static_cast<float>(2 * std::numbers::pi);  // torch divides a number so
     if (wavelength > static_cast<float>(original / s.low_freq_factor)) return frequency / factor;
     if (wavelength < static_cast<float>(original / s.high_freq_factor)) return frequency;
-    const float smooth = (static_cast<float>(original) / wavelength - static_cast<float>(s.low_freq_factor)) /
+    const float smooth = (1.0f / wavelength * static_cast<float>(original) - static_cast<float>(s.low_freq_factor)) /
                          static_cast<float>(s.high_freq_factor - s.low_freq_factor);
     return (1.0f - smooth) * frequency / factor + smooth * frequency;
 }
@@ -33,6 +34,7 @@ inline float scale_frequency(float frequency, const RopeScaling& s) {
 
 /// Angle per position of each pair of a head, [head_dim / 2], in transformers' float32 steps.
 inline std::vector<float> rope_frequencies(const ModelConfig& config) {
+    const FloatState state;
     std::vector<float> frequencies(config.head_dim / 2);
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
@@ -44,9 +46,9 @@ inline std::vector<float> rope_frequencies(const ModelConfig& config) {
 
 namespace detail {
 
-/// Sine and cosine of an angle in [0, 2^31), our own, so that they do not depend on the machine's libm: reduction by
-/// multiples of pi/2 in three parts (the first two of 33 bits, so that their products are exact), then Taylor series
-/// whose first dropped term is below 1e-19. Rounded to float at the end.
+/// Sine and cosine of an angle in [0, 2^24], our own, so that they do not depend on the machine's libm: reduction by
+/// multiples of pi/2 in three parts (the first two of 33 bits: their products are exact up to angles of 1.6e6, and good
+/// to 1e-9 beyond), then Taylor series whose first dropped term is below 1e-19. Rounded to float at the end.
 inline void sin_cos(double angle, float& sine, float& cosine) {
     const double turns = std::floor(angle * 0.63661977236758134308 + 0.5);  // angle / (pi / 2), to the nearest
     double r = angle - turns * 1.57079632673412561417e+00;
@@ -96,6 +98,7 @@ class RopeTable {
     }
 
     std::size_t positions() const { return positions_; }
+    std::size_t head_dim() const { return 2 * frequencies_.size(); }
     /// [head_dim / 2]
     const float* cos(std::size_t position) const { return values_.data() + 2 * frequencies_.size() * position; }
     const float* sin(std::size_t position) const { return cos(position) + frequencies_.size(); }

@@ -17,7 +17,7 @@ class AnyTransformer {
     virtual ~AnyTransformer() = default;
 
     /// ids -> a.hidden, the residual stream behind the last block, [ids.size(), hidden]. The rows' keys and values are
-    /// written to their caches, whose lengths the caller advances.
+    /// written to their caches, whose lengths the caller advances. Throws CancelledError once pass.stop is requested.
     virtual void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const = 0;
     /// The logits of rows [first, first + out.rows) of a.hidden.   out: [rows, vocab]
     virtual void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const = 0;
@@ -51,7 +51,10 @@ class Transformer final : public AnyTransformer {
     void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const override {
         a.resize(ids.size());
         embed(pass, ids, a.hidden);
-        for (std::size_t l = 0; l < blocks_.size(); ++l) blocks_[l](pass, l, a);
+        for (std::size_t l = 0; l < blocks_.size(); ++l) {
+            throw_if_stopped(pass.stop, pass.stage);
+            blocks_[l](pass, l, a);
+        }
     }
 
     void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const override {

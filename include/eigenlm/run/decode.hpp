@@ -22,6 +22,7 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
                                           std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
     check_ids(ids, model.config(), "decode");
     for (std::size_t i = 0; i < caches.size(); ++i) {
+        check_fit(model, compute, rope, *caches[i], workspace, "decode");
         check_room(*caches[i], rope, 1, "decode");
         for (std::size_t j = 0; j < i; ++j)
             if (caches[i] == caches[j])
@@ -29,10 +30,9 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
                                                   " and " + std::to_string(i));
         workspace.segments[i] = {caches[i], i, 1};
     }
-    throw_if_stopped(options.stop, Stage::decode);
     {
         const FloatState state;
-        const Pass pass{compute, rope, {workspace.segments.data(), ids.size()}, options.tap, &state};
+        const Pass pass{compute, rope, {workspace.segments.data(), ids.size()}, options.tap, &state, Stage::decode, options.stop};
         model.forward(pass, ids, workspace.activations);
         model.logits(pass, 0, workspace.activations, logits);
     }

@@ -16,6 +16,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 inline void prefill(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, KvCache& cache,
              Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
     if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
+    check_fit(model, compute, rope, cache, workspace, "prefill");
     check_ids(ids, model.config(), "prefill");
     check_room(cache, rope, ids.size(), "prefill");
     if (logits.rows > ids.size() || (logits.rows != 0 && logits.cols != model.config().vocab_size))
@@ -26,12 +27,11 @@ inline void prefill(const AnyTransformer& model, const Compute& compute, const R
     const std::size_t before = cache.length(), first_logits = ids.size() - logits.rows;
     try {
         for (std::size_t begin = 0; begin < ids.size();) {
-            throw_if_stopped(options.stop, Stage::prefill);
             const std::size_t rows = std::min(a.max_rows(), ids.size() - begin), end = begin + rows;
             const Segment segment{&cache, 0, rows};
             {
                 const FloatState state;
-                const Pass pass{compute, rope, {&segment, 1}, options.tap, &state};
+                const Pass pass{compute, rope, {&segment, 1}, options.tap, &state, Stage::prefill, options.stop};
                 model.forward(pass, ids.subspan(begin, rows), a);
                 if (end > first_logits) {
                     const std::size_t wanted = std::max(begin, first_logits);

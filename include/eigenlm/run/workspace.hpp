@@ -34,6 +34,15 @@ inline void check_ids(std::span<const TokenId> ids, const ModelConfig& config, c
                                            std::to_string(ids[i]) + " at index " + std::to_string(i));
 }
 
+/// Throws ArgumentError unless the parts of a pass were made for each other.
+inline void check_fit(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, const KvCache& cache,
+                      const Workspace& workspace, const char* where) {
+    if (!cache.fits(model.config()) || rope.head_dim() != model.config().head_dim)
+        throw ArgumentError(where, "the KV cache or the RoPE table was made for a model of another shape");
+    if (!workspace.activations.fits(model.config(), compute.pool.size()))
+        throw ArgumentError(where, "the workspace was made for a model of another shape, or for fewer threads");
+}
+
 /// Throws StateError unless `cache` has room for `count` more positions, ArgumentError unless `rope` reaches them.
 inline void check_room(const KvCache& cache, const RopeTable& rope, std::size_t count, const char* where) {
     if (count > cache.capacity() - cache.length())

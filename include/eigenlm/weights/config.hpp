@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../base/float_state.hpp"
 #include "../base/types.hpp"
 #include "../file/json.hpp"
 #include "../kernels/table.hpp"
@@ -52,6 +53,20 @@ struct ModelConfig {
     /// Query heads that share one key/value head.
     std::size_t group() const { return num_heads / num_kv_heads; }
 };
+
+/// Throws ArgumentError unless a config made by hand can be computed with. read_config's results always can.
+inline void check(const ModelConfig& c) {
+    const auto require = [](bool good, const char* field, const char* expected) {
+        if (!good) throw ArgumentError(std::string("config.") + field, std::string("expected ") + expected);
+    };
+    require(c.vocab_size > 0, "vocab_size", "at least 1");
+    require(c.hidden_size > 0, "hidden_size", "at least 1");
+    require(c.intermediate_size > 0, "intermediate_size", "at least 1");
+    require(c.num_layers > 0, "num_layers", "at least 1");
+    require(c.num_kv_heads > 0 && c.num_heads > 0 && c.num_heads % c.num_kv_heads == 0, "num_kv_heads", "a divisor of num_heads");
+    require(c.head_dim > 0 && c.head_dim % 2 == 0, "head_dim", "an even number");
+    require(c.max_position_embeddings > 0, "max_position_embeddings", "at least 1");
+}
 
 namespace detail {
 
@@ -105,8 +120,11 @@ inline RopeScaling read_rope_scaling(const JsonObject& json) {
 inline void read_rope(const JsonObject& json, ModelConfig& config) {
     constexpr double least = 1, most = 1e12;
     config.rope_theta = json.number_or("rope_theta", 10000, least, most);
-    for (const char* key : {"rope_scaling", "rope_parameters"})
+    for (const char* key : {"rope_parameters", "rope_scaling"})  // where both stand, the latter counts, as in transformers
         if (const auto rope = json.object(key)) {
+            for (const auto& [name, value] : rope->raw().items())
+                if (value.is_object()) throw UnsupportedError(rope->path(name.c_str()), "parameters of one layer type are not supported");
+            config.rope_scaling = {};
             config.rope_theta = rope->number_or("rope_theta", config.rope_theta, least, most);
             if (rope->number_or("partial_rotary_factor", 1, 0, 1) != 1)
                 throw UnsupportedError(rope->path("partial_rotary_factor"), "a factor other than 1 is not supported");
@@ -121,7 +139,8 @@ inline std::vector<TokenId> read_eos(const JsonObject& json, std::size_t vocab_s
     const auto& field = json.raw().at("eos_token_id");
     const nlohmann::json list = field.is_array() ? field : nlohmann::json::array({field});
     for (const auto& id : list) {
-        if (!id.is_number_integer() || id < 0 || id >= vocab_size)
+        if (id.is_number_integer() && id < 0) continue;  // files write -1 for "none"
+        if (!id.is_number_integer() || id >= vocab_size)
             throw FormatError(json.path("eos_token_id"),
                               "expected ids in [0, " + std::to_string(vocab_size) + "), found " + id.dump().substr(0, 80));
         ids.push_back(id.get<TokenId>());
@@ -145,6 +164,7 @@ inline void check_heads(const JsonObject& json, const ModelConfig& config, bool 
 /// Reads config.json's content. `where` is the file's path, for messages. Throws FormatError for a field that is missing
 /// or out of range, UnsupportedError for one that asks for what this library does not compute.
 inline ModelConfig read_config(const nlohmann::json& content, const std::string& where) {
+    const FloatState state;
     const JsonObject json(content, where);
     const auto size = [&json](const char* key, std::int64_t most) {
         return static_cast<std::size_t>(json.integer(key, 1, most));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../base/memory.hpp"
 #include "../base/parallel.hpp"
 #include "../base/progress.hpp"
 #include "layer.hpp"
@@ -34,6 +35,7 @@ class WeightLoader {
     ModelWeights<Weight> load() {
         const std::size_t h = config_.hidden_size;
         check_all_tensors();
+        check_memory();
         ModelWeights<Weight> weights;
         weights.config = config_;
         weights.embedding = matrix(h, {{"model.embed_tokens.weight", config_.vocab_size}});
@@ -108,6 +110,14 @@ class WeightLoader {
         }
         check({{"model.norm.weight", h}}, 0);
         if (!config_.tie_word_embeddings) check({{"lm_head.weight", config_.vocab_size}}, h);
+    }
+
+    /// Pages are promised freely and used up later, when the only answer left is the end of the process: so ask before.
+    void check_memory() const {
+        const std::size_t needed = checked_mul(total_, sizeof(typename Weight::Storage), "weights");
+        if (const std::size_t there = available_memory(); needed > there)
+            throw ResourceError("weights", "expected " + std::to_string(needed) + " bytes of memory in " + Weight::name +
+                                               ", found " + std::to_string(there) + " available");
     }
 
     /// Several [outputs, inputs] tensors of the source, one behind the other, packed.

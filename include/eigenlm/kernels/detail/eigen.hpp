@@ -42,14 +42,13 @@ inline void rms_norm(const float* x, const float* gain, float epsilon, std::size
 }
 
 inline void rope(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout) {
-    const Index half = index(head_dim / 2), step = layout == RopeLayout::half ? 1 : 2;
-    using Strided = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
-    Strided a(head, half, Eigen::InnerStride<>(step));
-    Strided b(head + (layout == RopeLayout::half ? half : 1), half, Eigen::InnerStride<>(step));
-    const auto c = map(cos, head_dim / 2), s = map(sin, head_dim / 2);
-    const Eigen::ArrayXf rotated = a * c - b * s;
-    b = b * c + a * s;
-    a = rotated;
+    const std::size_t half = head_dim / 2, step = layout == RopeLayout::half ? 1 : 2;
+    for (std::size_t i = 0; i < half; ++i) {
+        float &a = head[i * step], &b = head[i * step + (layout == RopeLayout::half ? half : 1)];
+        const float rotated = a * cos[i] - b * sin[i];
+        b = b * cos[i] + a * sin[i];
+        a = rotated;
+    }
 }
 
 inline void attention_f32(const AttentionF32& a) {
