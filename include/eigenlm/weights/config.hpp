@@ -139,7 +139,7 @@ inline std::vector<TokenId> read_eos(const JsonObject& json, std::size_t vocab_s
     const auto& field = json.raw().at("eos_token_id");
     const nlohmann::json list = field.is_array() ? field : nlohmann::json::array({field});
     for (const auto& id : list) {
-        if (id.is_number_integer() && id < 0) continue;  // files write -1 for "none"
+        if (id.is_number_integer() && !id.is_number_unsigned() && id < 0) continue;  // files write -1 for "none"
         if (!id.is_number_integer() || id >= vocab_size)
             throw FormatError(json.path("eos_token_id"),
                               "expected ids in [0, " + std::to_string(vocab_size) + "), found " + id.dump().substr(0, 80));
