@@ -42,10 +42,10 @@ std::vector<int> visits(ThreadPool& pool, std::size_t count, std::size_t grain) 
 
 TEST(ThreadPool, VisitsEachItemExactlyOnce) {
     constexpr std::size_t largest = std::numeric_limits<std::size_t>::max();
-    for (const std::size_t threads : {1, 2, 3, 4, 7, 16}) {
+    for (const std::size_t threads : {1u, 2u, 3u, 4u, 7u, 16u}) {
         ThreadPool pool(threads);
         ASSERT_EQ(pool.size(), threads);
-        for (const std::size_t count : {0, 1, 2, 15, 64, 65, 1000})
+        for (const std::size_t count : {0u, 1u, 2u, 15u, 64u, 65u, 1000u})
             for (const std::size_t grain : {std::size_t{0}, std::size_t{1}, std::size_t{3}, std::size_t{64}, largest})
                 EXPECT_EQ(visits(pool, count, grain), std::vector<int>(count, 1))
                     << threads << " threads, " << count << " items by " << grain;
@@ -53,9 +53,9 @@ TEST(ThreadPool, VisitsEachItemExactlyOnce) {
 }
 
 TEST(ThreadPool, SplitsIntoMultiples) {
-    for (const std::size_t threads : {1, 2, 3, 5}) {
+    for (const std::size_t threads : {1u, 2u, 3u, 5u}) {
         ThreadPool pool(threads);
-        for (const std::size_t count : {0, 1, 16, 17, 100}) {
+        for (const std::size_t count : {0u, 1u, 16u, 17u, 100u}) {
             std::mutex mutex;
             std::vector<int> items(count);
             std::size_t parts = 0;
@@ -107,7 +107,7 @@ TEST(ThreadPool, WorksUnderOurFloatStateAlsoAlone) {
 }
 
 TEST(ThreadPool, PassesAnExceptionOnFromAnyThread) {
-    for (const std::size_t threads : {1, 2, 4}) {
+    for (const std::size_t threads : {1u, 2u, 4u}) {
         ThreadPool pool(threads);
         for (std::size_t thrower = 0; thrower < threads; ++thrower) {
             const auto f = [&](std::size_t thread) {

@@ -82,7 +82,7 @@ class GenerationTest : public testing::Test {
 };
 
 TEST_F(GenerationTest, EndsAtItsLength) {
-    for (const std::size_t length : {1, 2, 17}) {
+    for (const std::size_t length : {1u, 2u, 17u}) {
         const Answer found = answer(greedy(length));
         EXPECT_EQ(found.ids.size(), length);
         EXPECT_EQ(found.reason, StopReason::length);
@@ -145,7 +145,7 @@ TEST_F(GenerationTest, EndsAtAnEndOfSequenceTokenWhichIsCountedButNotShown) {
 TEST_F(GenerationTest, EndsBeforeAStopTextAndShowsNothingOfIt) {
     const Answer all = answer(greedy());
     ASSERT_GT(all.text.size(), 40u);
-    for (const std::size_t length : {1, 3, 10}) {  // within a token, and across several
+    for (const std::size_t length : {1u, 3u, 10u}) {  // within a token, and across several
         GenerateOptions options = greedy();
         options.stop = {"\x01 never", all.text.substr(25, length)};
         const Answer found = answer(options);
@@ -167,7 +167,7 @@ TEST_F(GenerationTest, ThatMeetsNoStopTextLosesNothing) {
 
 TEST_F(GenerationTest, StopsWhenAskedAfterAnyToken) {
     const Answer all = answer(greedy());
-    for (const std::size_t after : {0, 1, 7}) {
+    for (const std::size_t after : {0u, 1u, 7u}) {
         std::stop_source stop;
         if (after == 0) stop.request_stop();
         GenerateOptions options = greedy();
@@ -198,7 +198,7 @@ TEST_F(GenerationTest, StopsWhenAskedDuringALongPrompt) {
 TEST_F(GenerationTest, EndsWhereTheContextIsFull) {
     const std::size_t prompt = lm().encode("Once upon a time").size();
     for (const bool use_cache : {true, false})
-        for (const std::size_t room : {0, 1, 5}) {
+        for (const std::size_t room : {0u, 1u, 5u}) {
             GenerateOptions options = greedy();
             options.context = prompt + room;
             options.use_cache = use_cache;

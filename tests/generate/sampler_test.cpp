@@ -98,7 +98,7 @@ TEST(Sampler, DrawsByTheSoftmaxOfTheLogits) {
 
 TEST(Sampler, TopKKeepsTheKMostLikely) {
     const auto logits = support::random_numbers(12, 4);
-    for (const std::size_t k : {1, 2, 5, 11, 12, 13, 1000})
+    for (const std::size_t k : {1u, 2u, 5u, 11u, 12u, 13u, 1000u})
         expect_drawn_as_the_reference(logits, {.temperature = 1, .top_k = k});
     expect_drawn_as_the_reference({1, 1, 1, 1, 1}, {.temperature = 1, .top_k = 2});  // the lower ids among equals
 }

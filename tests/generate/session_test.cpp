@@ -105,7 +105,7 @@ TEST_P(SessionTest, RefusesBadArgumentsAndStaysAsItWas) {
                                              {"prefill", "[0, 37)", std::to_string(bad)});
         expect_holds(session, held);
     }
-    for (const std::size_t size : {0, 1, 36, 38, 73, 75}) {
+    for (const std::size_t size : {0u, 1u, 36u, 38u, 73u, 75u}) {
         std::vector<float> logits(size);
         support::expect_error<ArgumentError>([&] { session.prefill(some_ids(2), std::span<float>(logits)); },
                                              {"prefill", "2 x 37", "found " + std::to_string(size)});

@@ -113,22 +113,22 @@ TEST_P(AttentionTest, IsNearTheTruthAtEveryLength) {
 
 TEST_P(AttentionTest, IsNearTheTruthForGroupsAndOddHeads) {
     for (std::size_t group = 1; group <= 4; ++group)
-        for (const std::size_t head_dim : {1, 2, 5, 6, 15, 17, 31, 64, 80, 128}) {
+        for (const std::size_t head_dim : {1u, 2u, 5u, 6u, 15u, 17u, 31u, 64u, 80u, 128u}) {
             const Scene scene(group, head_dim, 192);
-            for (const std::size_t length : {1, 16, 63, 64, 65, 129, 192}) expect_near_truth(scene, length);
+            for (const std::size_t length : {1u, 16u, 63u, 64u, 65u, 129u, 192u}) expect_near_truth(scene, length);
         }
 }
 
 TEST_P(AttentionTest, IsNearTheTruthWhereOneKeyTakesAll) {
     const Scene scene(3, 24, 150, 40);  // scores differ by hundreds: most weights are nothing
-    for (const std::size_t length : {1, 17, 64, 100, 150}) expect_near_truth(scene, length, 1e-4);
+    for (const std::size_t length : {1u, 17u, 64u, 100u, 150u}) expect_near_truth(scene, length, 1e-4);
 }
 
 TEST_P(AttentionTest, IsNearTheTruthWhereScoresRise) {  // each block has a new largest score, and the old ones shrink
     Scene scene(2, 8, 200);
     for (std::size_t p = 0; p < scene.capacity; ++p)
         for (std::size_t d = 0; d < 8; ++d) scene.keys[p * 8 + d] = scene.q[d] * static_cast<float>(p) * 0.05f;
-    for (const std::size_t length : {64, 65, 200}) expect_near_truth(scene, length, 1e-4);
+    for (const std::size_t length : {64u, 65u, 200u}) expect_near_truth(scene, length, 1e-4);
 }
 
 TEST_P(AttentionTest, OfOneKeyIsItsValue) {
@@ -139,7 +139,7 @@ TEST_P(AttentionTest, OfOneKeyIsItsValue) {
 }
 
 TEST_P(AttentionTest, NaNsInReachSurface) {
-    for (const std::size_t at : {0, 63, 64, 99}) {
+    for (const std::size_t at : {0u, 63u, 64u, 99u}) {
         Scene bad_key(2, 6, 128), bad_value(2, 6, 128), bad_query(2, 6, 128);
         bad_key.keys[at * 6 + 3] = nan;
         bad_value.values[at * 6 + 3] = nan;

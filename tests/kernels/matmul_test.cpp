@@ -98,8 +98,8 @@ class MatmulTest : public testing::TestWithParam<Isa> {};
 
 TEST_P(MatmulTest, IsNearTheTruthAtOddSizes) {
     for (std::size_t rows = 1; rows <= 9; ++rows)
-        for (const std::size_t n : {1, 7, 15, 16, 17, 33, 65, 70})
-            for (const std::size_t k : {1, 2, 15, 16, 31, 70}) expect_near_truth(Product(rows, n, k), GetParam());
+        for (const std::size_t n : {1u, 7u, 15u, 16u, 17u, 33u, 65u, 70u})
+            for (const std::size_t k : {1u, 2u, 15u, 16u, 31u, 70u}) expect_near_truth(Product(rows, n, k), GetParam());
 }
 
 TEST_P(MatmulTest, IsNearTheTruthWithABias) {
@@ -112,8 +112,8 @@ TEST_P(MatmulTest, IsNearTheTruthWithABias) {
 }
 
 TEST_P(MatmulTest, IsNearTheTruthWhereSumsCancel) {
-    for (const std::size_t rows : {1, 5})
-        for (const std::size_t k : {64, 333, 1000}) expect_near_truth(Product(rows, 37, k, true), GetParam());
+    for (const std::size_t rows : {1u, 5u})
+        for (const std::size_t k : {64u, 333u, 1000u}) expect_near_truth(Product(rows, 37, k, true), GetParam());
 }
 
 TEST_P(MatmulTest, WritesTheAskedForPanelsOnly) {
@@ -136,7 +136,7 @@ TEST_P(MatmulTest, WritesTheAskedForPanelsOnly) {
 
 TEST_P(MatmulTest, NaNsAndInfinitiesSurfaceWhereTheyBelong) {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
-        for (const std::size_t rows : {1, 6}) {
+        for (const std::size_t rows : {1u, 6u}) {
             Product product(rows, 37, 21);
             product.x[(rows - 1) * product.x_stride + 20] = bad;  // the last row's last number
             product.weight[36 * 21 + 4] = bad;                    // and a weight of the last output
@@ -153,8 +153,8 @@ INSTANTIATE_TEST_SUITE_P(Levels, MatmulTest, testing::ValuesIn(eigenlm::all_isas
 
 TEST(PortableMatmul, IsTheDocumentedChainWhateverTheSize) {
     for (std::size_t rows = 1; rows <= 9; ++rows)
-        for (const std::size_t n : {1, 16, 33, 64, 70, 130})
-            for (const std::size_t k : {1, 17, 64}) {
+        for (const std::size_t n : {1u, 16u, 33u, 64u, 70u, 130u})
+            for (const std::size_t k : {1u, 17u, 64u}) {
                 Product product(rows, n, k);
                 expect_chain(product);
                 product.add_bias();

@@ -63,7 +63,7 @@ TEST_P(RowKernelsTest, RmsNormIsNearTheTruth) {
 }
 
 TEST_P(RowKernelsTest, RmsNormOfZerosIsZeroAndOfANaNIsAllNaN) {
-    for (const std::size_t n : {1, 16, 19}) {
+    for (const std::size_t n : {1u, 16u, 19u}) {
         EXPECT_EQ(rms_norm(std::vector<float>(n), random_numbers(n, 1), 1e-6f), std::vector<float>(n));
         auto x = random_numbers(n, 2);
         x.back() = nan;

@@ -71,7 +71,7 @@ TEST(KvCache, IsZeroWhereNothingWasStored) {
 
 TEST(KvCache, HasRoomForPartsOfBlocks) {
     const auto c = support::small_config();
-    for (const std::size_t capacity : {1, 63, 64, 65, 200}) {
+    for (const std::size_t capacity : {1u, 63u, 64u, 65u, 200u}) {
         KvCache cache(c, capacity);
         EXPECT_EQ(cache.capacity(), capacity);
         EXPECT_EQ(cache.length(), 0u);

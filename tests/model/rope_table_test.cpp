@@ -37,7 +37,7 @@ double ulps(float found, long double expected) {
 }
 
 TEST(RopeTable, HasTheFrequenciesOfThePaper) {
-    for (const std::size_t head_dim : {2, 6, 64, 128})
+    for (const std::size_t head_dim : {2u, 6u, 64u, 128u})
         for (const double theta : {10000.0, 500000.0, 1e6}) {
             const auto config = config_with(head_dim, theta);
             const auto found = eigenlm::rope_frequencies(config);
@@ -55,7 +55,7 @@ TEST(RopeTable, IsRightToOneUnitInTheLastPlaceAtFarPositions) {
     ThreadPool pool(2);
     RopeTable table(config, 1000001);
     ASSERT_EQ(table.positions(), 1000001u);
-    for (const std::size_t first : {0, 30000, 131000, 524288, 999000}) {
+    for (const std::size_t first : {0u, 30000u, 131000u, 524288u, 999000u}) {
         table.compute(first, first + 1001, pool);
         for (std::size_t p = first; p <= first + 1000; ++p)
             for (std::size_t i = 0; i < 8; ++i) {

@@ -44,7 +44,7 @@ class PrefillTest : public testing::Test {
 
 TEST_F(PrefillTest, GivesTheLogitsOfTheLastRowsAskedFor) {
     const auto all = sequence_.prefill(ids_, ids_.size());
-    for (const std::size_t rows : {0, 1, 2, 31, 32, 33, 48, 79}) {  // passes have 32 rows
+    for (const std::size_t rows : {0u, 1u, 2u, 31u, 32u, 33u, 48u, 79u}) {  // passes have 32 rows
         Sequence other(model_);
         const auto last = other.prefill(ids_, rows);
         EXPECT_EQ(last, std::vector<float>(all.end() - static_cast<std::ptrdiff_t>(rows * other.vocab()), all.end()))

@@ -183,8 +183,8 @@ TEST(Config, RefusesWhatItWouldComputeWrongly) {
         {{{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}}, {"rope_scaling", "dynamic"}},
         {{{"rope_parameters", {{"rope_type", "longrope"}}}}, {"rope_parameters.rope_type", "longrope"}},
     };
-    for (const auto& [fields, words] : cases)
-        for (const std::string& word : words)
+    for (const auto& refusal : cases)
+        for (const std::string& word : refusal.words)
             support::expect_error<eigenlm::UnsupportedError>([&] { read(with(least(), fields)); },
                                                              {"config.json: ", word});
 }
@@ -250,9 +250,10 @@ TEST(Config, RefusesValuesOutOfRange) {
         {{{"eos_token_id", {2, ~std::uint64_t{0}}}}, {"eos_token_id", "18446744073709551615"}},
         {{{"eos_token_id", {2, {3}}}}, {"eos_token_id"}},
     };
-    for (const auto& [fields, words] : cases)
-        for (const std::string& word : words)
-            support::expect_error<eigenlm::FormatError>([&] { read(with(least(), fields)); }, {"config.json: ", word});
+    for (const auto& refusal : cases)
+        for (const std::string& word : refusal.words)
+            support::expect_error<eigenlm::FormatError>([&] { read(with(least(), refusal.fields)); },
+                                                        {"config.json: ", word});
 }
 
 TEST(Config, HeadsMustDivide) {

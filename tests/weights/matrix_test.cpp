@@ -26,8 +26,8 @@ Matrix numbered(std::size_t outputs, std::size_t inputs, WeightLayout layout) {
 class MatrixTest : public testing::TestWithParam<WeightLayout> {};
 
 TEST_P(MatrixTest, GivesItsRowsBack) {
-    for (const std::size_t outputs : {1, 15, 16, 17, 40})
-        for (const std::size_t inputs : {1, 7, 16, 33}) {
+    for (const std::size_t outputs : {1u, 15u, 16u, 17u, 40u})
+        for (const std::size_t inputs : {1u, 7u, 16u, 33u}) {
             const Matrix matrix = numbered(outputs, inputs, GetParam());
             EXPECT_EQ(matrix.outputs(), outputs);
             EXPECT_EQ(matrix.inputs(), inputs);
