@@ -10,8 +10,8 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// Bytes that this process can still use, as far as Linux tells: memory and swap, and its control group's limit. The
-/// largest number where nothing is known.
+/// Bytes that this process can use, as far as Linux tells: free memory and swap, and at most its control group's limit.
+/// The largest number where nothing is known.
 inline std::size_t available_memory() {
     constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
     std::size_t machine = 0;
@@ -22,12 +22,8 @@ inline std::size_t available_memory() {
         std::getline(meminfo, unit);
         if (name == "MemAvailable:" || name == "SwapFree:") machine += kib * 1024;
     }
-    const auto read = [](const char* path, std::size_t otherwise) {
-        std::size_t bytes = 0;
-        return std::ifstream(path) >> bytes ? bytes : otherwise;  // "max" where there is no limit
-    };
-    const std::size_t limit = read("/sys/fs/cgroup/memory.max", unknown), used = read("/sys/fs/cgroup/memory.current", 0);
-    const std::size_t group = limit == unknown ? unknown : limit - std::min(used, limit);
+    std::size_t group = 0;  // "max" where there is no limit; what the group uses already is mostly cached files
+    if (!(std::ifstream("/sys/fs/cgroup/memory.max") >> group)) group = unknown;
     return std::min(machine ? machine : unknown, group);
 }
 
