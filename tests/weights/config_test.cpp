@@ -185,7 +185,7 @@ TEST(Config, RefusesWhatItWouldComputeWrongly) {
     };
     for (const auto& refusal : cases)
         for (const std::string& word : refusal.words)
-            support::expect_error<eigenlm::UnsupportedError>([&] { read(with(least(), fields)); },
+            support::expect_error<eigenlm::UnsupportedError>([&] { read(with(least(), refusal.fields)); },
                                                              {"config.json: ", word});
 }
 
