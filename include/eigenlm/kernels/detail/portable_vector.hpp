@@ -17,6 +17,7 @@ namespace eigenlm::inline EIGENLM_ABI::detail::portable {
 
 typedef float Quad __attribute__((vector_size(16)));
 typedef std::int32_t QuadInt __attribute__((vector_size(16)));
+typedef std::uint32_t QuadBits __attribute__((vector_size(16)));  // arithmetic that may wrap around
 
 inline Quad as_float(QuadInt v) { return (Quad)v; }
 inline QuadInt as_int(Quad v) { return (QuadInt)v; }
@@ -128,11 +129,11 @@ inline Mask first_lanes(std::size_t count) {
     EIGENLM_EACH_QUAD(Mask, (QuadInt)((QuadInt{0, 1, 2, 3} + 4 * i) < n));
 }
 inline VecInt bits(const Vec& v) { EIGENLM_EACH_QUAD(VecInt, as_int(v.q[i])); }
-inline VecInt sub(const VecInt& a, const VecInt& b) { EIGENLM_EACH_QUAD(VecInt, a.q[i] - b.q[i]); }
+inline VecInt sub(const VecInt& a, const VecInt& b) { EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)a.q[i] - (QuadBits)b.q[i])); }
 inline VecInt set1_int(std::int32_t x) { EIGENLM_EACH_QUAD(VecInt, (QuadInt{x, x, x, x})); }
 inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
 /// 2^n, for n in [-126, 127]
-inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, as_float((n.q[i] + 127) << 23)); }
+inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, (Quad)(((QuadBits)n.q[i] + 127u) << 23)); }
 
 #undef EIGENLM_EACH_QUAD
 
