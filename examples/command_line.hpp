@@ -9,7 +9,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <eigenlm/eigenlm.hpp>
@@ -45,6 +47,17 @@ inline std::filesystem::path model_path(const std::string& wish) {
     const auto installed = program.parent_path() / EIGENLM_INSTALLED_TINY;
     if (!failed && std::filesystem::exists(installed, failed)) return installed.lexically_normal();
     return EIGENLM_TINY_MODEL_DIR;
+}
+
+/// --dtype, as a program's help and its checks have it.
+inline void add_dtype(CLI::App& app, std::string& dtype) {
+    std::vector<std::string> names;
+    for (const auto type : eigenlm::all_weight_types) names.push_back(eigenlm::to_string(type));
+    app.add_option("--dtype", dtype, "type of the weights in memory (default: the checkpoint's)")->check(CLI::IsMember(names));
+}
+inline std::optional<eigenlm::WeightType> weight_type(const std::string& dtype) {
+    if (dtype.empty()) return std::nullopt;
+    return eigenlm::weight_type_from_string(dtype, "--dtype");
 }
 
 /// A text file's content; "-" is the standard input.

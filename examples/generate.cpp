@@ -13,7 +13,7 @@
 namespace {
 
 struct Arguments {
-    std::string model, prompt = "Once upon a time", file, dtype = "f32";
+    std::string model, prompt = "Once upon a time", file, dtype;
     std::int64_t max_new_tokens = 512, seed = 0;
     std::size_t threads = 0, context = 0;
     std::optional<float> temperature, top_p, min_p, repeat_penalty;
@@ -43,7 +43,7 @@ void define(CLI::App& app, Arguments& a) {
     app.add_option("-c,--ctx-size", a.context, "most positions, 0: the model's")->check(CLI::Range(0, 1 << 24))->capture_default_str();
     app.add_option("-s,--seed", a.seed, "one seed, one text; -1: a random one")
         ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))->capture_default_str();
-    app.add_option("--dtype", a.dtype, "type of the weights in memory")->check(CLI::IsMember({"f32"}))->capture_default_str();
+    command_line::add_dtype(app, a.dtype);
     app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
         ->check(number(0, 1e6));
     app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
@@ -88,7 +88,7 @@ void print_json(const eigenlm::LanguageModel& lm, const eigenlm::Generation& ans
           {"prefill_tokens_per_s", timing.prefill_tokens_per_second()},
           {"decode_tokens_per_s", timing.decode_tokens_per_second()}}},
         {"isa", eigenlm::to_string(lm.isa())},
-        {"dtype", lm.dtype()},
+        {"dtype", eigenlm::to_string(lm.dtype())},
         {"peak_rss_bytes", command_line::peak_rss_bytes()},
     };
     // A text cut within a character is no UTF-8: JSON gets U+FFFD there, the ids tell the rest.
@@ -101,7 +101,7 @@ void print_figures(const eigenlm::LanguageModel& lm, const eigenlm::Generation& 
                  "\nload %.2f s | prefill %zu tokens, %.1f tokens/s | decode %zu tokens, %.1f tokens/s | stop: %s | %s, %s, "
                  "%zu threads, seed %llu, peak %.0f MB\n",
                  load_s, t.prefill_tokens, t.prefill_tokens_per_second(), t.decode_tokens, t.decode_tokens_per_second(),
-                 eigenlm::to_string(answer.stop_reason()), eigenlm::to_string(lm.isa()), lm.dtype(), lm.threads(),
+                 eigenlm::to_string(answer.stop_reason()), eigenlm::to_string(lm.isa()), eigenlm::to_string(lm.dtype()), lm.threads(),
                  static_cast<unsigned long long>(seed), static_cast<double>(command_line::peak_rss_bytes()) / 1e6);
 }
 
@@ -110,6 +110,7 @@ void generate(const Arguments& a) {
     eigenlm::ModelOptions load;
     load.threads = a.threads;
     load.context = a.context;
+    load.dtype = command_line::weight_type(a.dtype);
     load.progress = command_line::progress_line();
     const auto begin = std::chrono::steady_clock::now();
     const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);

@@ -34,7 +34,15 @@ import numpy as np
 import safetensors.numpy
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen2Config
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 PINNED_VERSIONS = {
     "torch": "2.15.0",
@@ -53,10 +61,52 @@ MIN_RELATIVE_GAP = 1e-3
 MIN_MUTATION_EFFECT = 1e-2
 MAX_FLOAT32_NOISE = 1e-5
 SEARCH_LIMIT = 2000
+NLL_WINDOW = {"short": (32, 16), "long": (1024, 512)}
+OUTLIER_RANGES = {"max_abs_hidden": (3e3, 1e4), "median_abs_hidden": (0, 10), "max_abs_k": (400, 600)}
+QK_NORMS = ("q_norm", "k_norm")
+CONFIG_CLASSES = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig, "mistral": MistralConfig}
 
 EXIT_OK, EXIT_FAILED = 0, 1
 
 Mutation = Callable[[torch.nn.Module], contextlib.AbstractContextManager]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outliers:
+    """Values far from all others, of the size and at the places where trained Qwen2 models have them.
+
+    A few channels of the residual stream grow to thousands, through the embedding and every
+    down_proj. The norms give those channels a small gain and the others a large one, so that the
+    others still count. A few channels of each key head have a bias of hundreds; queries are small there.
+    `embeddings` and `key_biases` are sizes, the other numbers factors on the values drawn.
+    """
+
+    channels: tuple[int, ...]
+    embeddings: tuple[float, ...]
+    down: float
+    gain: float
+    other_gain: float
+    key_channels: tuple[int, ...]
+    key_biases: tuple[float, ...]
+    query: float
+
+    def apply(self, name: str, values: np.ndarray, head_dim: int) -> np.ndarray:
+        """The random values of one parameter with its outliers."""
+        values, channels, key_channels = values.copy(), list(self.channels), list(self.key_channels)
+        if "norm" in name:
+            factors = np.full(values.shape, self.other_gain)
+            factors[channels] = self.gain
+            values *= factors
+        elif "embed_tokens" in name:
+            values[:, channels] = self.embeddings * (1 + 0.25 * values[:, channels] / values.std())
+        elif "down_proj.weight" in name:
+            values[channels] *= self.down
+        elif "q_proj" in name:
+            values.reshape(-1, head_dim, *values.shape[1:])[:, key_channels] *= self.query
+        elif "k_proj.bias" in name:
+            heads = values.reshape(-1, head_dim)
+            heads[:, key_channels] = np.copysign(self.key_biases, heads[:, key_channels])
+        return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +121,14 @@ class Checkpoint:
     matrix_std: float = 0.25
     embedding_std: float = 1.0
     bias_std: float = 0.5
+    prompt_count: int = PROMPT_COUNT
     long_prompt: int = 0
     long_rows: tuple[int, ...] = ()
     old_style: bool = False
     old_style_values: dict = dataclasses.field(default_factory=dict)
     layer0_parts: bool = False
     optional: bool = False
+    outliers: Outliers | None = None
     note: str = ""
 
 
@@ -216,6 +268,234 @@ CHECKPOINTS = (
         long_rows=(0, 1, 63, 64, 1023, 2047, 2048, 4000, 4095),
         note="Llama at positions up to 4095, F32, no generation",
     ),
+    Checkpoint(
+        name="qwen3",
+        family="qwen3",
+        seed=143,
+        config=dict(
+            hidden_size=40,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=24,
+            intermediate_size=60,
+            vocab_size=173,
+            num_hidden_layers=3,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-6,
+            rope_parameters=rope(1000000.0),
+        ),
+        stored=torch.bfloat16,
+        embedding_std=0.5,
+        layer0_parts=True,
+        note="Qwen3: QK norm, head_dim 24 where hidden/heads is 10, tied, BF16",
+    ),
+    Checkpoint(
+        name="qwen3-window",
+        family="qwen3",
+        seed=37,
+        config=dict(
+            hidden_size=36,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=54,
+            vocab_size=149,
+            num_hidden_layers=4,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-6,
+            use_sliding_window=True,
+            sliding_window=24,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+            rope_parameters=rope(1000000.0),
+        ),
+        note="Qwen3 whose layer_types alternate between a window of 24 and full attention, untied, F32",
+    ),
+    Checkpoint(
+        name="qwen2-window",
+        family="qwen2",
+        seed=31,
+        config=dict(
+            hidden_size=48,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=70,
+            vocab_size=163,
+            num_hidden_layers=3,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-6,
+            use_sliding_window=True,
+            sliding_window=20,
+            max_window_layers=1,
+            rope_parameters=rope(1000000.0),
+        ),
+        stored=torch.float16,
+        old_style=True,
+        note="Qwen2, window of 20 from layer 1 on by max_window_layers, no layer_types, tied, F16",
+    ),
+    Checkpoint(
+        name="mistral",
+        family="mistral",
+        seed=4,
+        config=dict(
+            hidden_size=40,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=64,
+            vocab_size=157,
+            num_hidden_layers=3,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-5,
+            sliding_window=20,
+            rope_parameters=rope(10000.0),
+        ),
+        stored=torch.bfloat16,
+        prompt_count=100,
+        old_style=True,
+        note="Mistral, window of 20 in every layer, text past two blocks of 64, untied, BF16, old-style config.json",
+    ),
+    Checkpoint(
+        name="mistral-full",
+        family="mistral",
+        seed=2,
+        config=dict(
+            hidden_size=32,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=56,
+            vocab_size=139,
+            num_hidden_layers=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-5,
+            sliding_window=None,
+            rope_parameters=rope(1000000.0),
+        ),
+        note="Mistral without a window, untied, F32",
+    ),
+    Checkpoint(
+        name="llama-linear",
+        family="llama",
+        seed=4,
+        config=dict(
+            hidden_size=40,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=32,
+            intermediate_size=64,
+            vocab_size=167,
+            num_hidden_layers=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-5,
+            rope_parameters=rope(10000.0, rope_type="linear", factor=4.0),
+        ),
+        stored=torch.float16,
+        old_style=True,
+        old_style_values={"rope_scaling": {"type": "linear", "factor": 4.0}},
+        note="Llama, linear rope scaling, untied, F16, old-style config.json with the type under 'type'",
+    ),
+    Checkpoint(
+        name="qwen2-yarn",
+        family="qwen2",
+        seed=5,
+        config=dict(
+            hidden_size=64,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            intermediate_size=72,
+            vocab_size=151,
+            num_hidden_layers=2,
+            max_position_embeddings=128,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-6,
+            rope_parameters=rope(1000000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=32),
+        ),
+        note="Qwen2, yarn with its defaults run past the original length, untied, F32",
+    ),
+    Checkpoint(
+        name="llama-yarn",
+        family="llama",
+        seed=30,
+        config=dict(
+            hidden_size=40,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=64,
+            intermediate_size=60,
+            vocab_size=137,
+            num_hidden_layers=2,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-5,
+            rope_parameters=rope(
+                10000.0,
+                rope_type="yarn",
+                factor=4.0,
+                original_max_position_embeddings=64,
+                attention_factor=1.3,
+                beta_fast=8.0,
+                beta_slow=0.5,
+                truncate=False,
+            ),
+        ),
+        stored=torch.bfloat16,
+        old_style=True,
+        note="Llama, yarn with every parameter given, tied, BF16, old-style config.json",
+    ),
+    Checkpoint(
+        name="llama-dynamic",
+        family="llama",
+        seed=14,
+        config=dict(
+            hidden_size=36,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            head_dim=16,
+            intermediate_size=60,
+            vocab_size=143,
+            num_hidden_layers=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-5,
+            rope_parameters=rope(10000.0, rope_type="dynamic", factor=2.0),
+        ),
+        note="Llama, dynamic rope scaling, not in force because the text fits the trained length, tied, F32",
+    ),
+    Checkpoint(
+        name="qwen2-outliers",
+        family="qwen2",
+        seed=129,
+        config=dict(
+            hidden_size=64,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            intermediate_size=96,
+            vocab_size=149,
+            num_hidden_layers=3,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            rms_norm_eps=1e-6,
+            rope_parameters=rope(1000000.0),
+        ),
+        stored=torch.bfloat16,
+        embedding_std=4.0,
+        outliers=Outliers(
+            channels=(5, 23, 50),
+            embeddings=(900.0, -2000.0, 400.0),
+            down=30.0,
+            gain=0.05,
+            other_gain=30.0,
+            key_channels=(3, 7, 14),
+            key_biases=(120.0, 480.0, 260.0),
+            query=0.3,
+        ),
+        note="Qwen2 with outliers as in trained models: residual channels in the thousands, key biases in the hundreds",
+    ),
 )
 
 
@@ -235,8 +515,7 @@ def require(condition: bool, message: str) -> None:
 
 def make_config(spec: Checkpoint) -> transformers.PreTrainedConfig:
     """The transformers config; bos and eos are named so that a loader has them to read."""
-    config_class = {"qwen2": Qwen2Config, "llama": LlamaConfig}[spec.family]
-    return config_class(bos_token_id=1, eos_token_id=2, **spec.config)
+    return CONFIG_CLASSES[spec.family](bos_token_id=1, eos_token_id=2, **spec.config)
 
 
 def random_tensor(spec: Checkpoint, name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -261,15 +540,17 @@ def random_model(spec: Checkpoint, seed: int) -> torch.nn.Module:
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
-            values = torch.from_numpy(random_tensor(spec, name, tuple(parameter.shape), rng).astype(np.float32))
-            parameter.copy_(values.to(spec.stored).to(torch.float32))
+            values = random_tensor(spec, name, tuple(parameter.shape), rng)
+            if spec.outliers:
+                values = spec.outliers.apply(name, values, head_dim_of(config))
+            parameter.copy_(torch.from_numpy(values.astype(np.float32)).to(spec.stored).to(torch.float32))
     return model.eval()
 
 
 def random_prompt(spec: Checkpoint, seed: int) -> list[int]:
     """A prompt of ids other than bos and eos, drawn apart from the weights."""
     rng = np.random.default_rng([seed, 1])
-    return rng.integers(3, spec.config["vocab_size"], PROMPT_COUNT).tolist()
+    return rng.integers(3, spec.config["vocab_size"], spec.prompt_count).tolist()
 
 
 LONG_FORMULA = "x[0] = 1; x[i+1] = (1103515245 * x[i] + 12345) mod 2^31; id[i] = (x[i+1] >> 16) mod vocab_size"
@@ -292,6 +573,27 @@ def long_prompt(count: int, vocab_size: int) -> list[int]:
 def logits_of(model: torch.nn.Module, ids: list[int], mask: torch.Tensor | None = None) -> torch.Tensor:
     """All logit rows of one forward pass over `ids` without a cache."""
     return model(input_ids=torch.tensor([ids]), attention_mask=mask, use_cache=False).logits[0]
+
+
+def nll_of(model: torch.nn.Module, ids: list[int]) -> torch.Tensor:
+    """Negative log likelihood of each id after the first, from the ids before it.
+
+    The logits are the oracle's float32 ones; log_softmax is taken in float64 to add no error of its own.
+    """
+    logits = logits_of(model, ids)[:-1].double()
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none").float()
+
+
+def windowed_nll_of(model: torch.nn.Module, ids: list[int], context: int, stride: int) -> torch.Tensor:
+    """The recipe of transformers' perplexity page: overlapping windows, each id counted in the first that has it."""
+    parts, counted = [], 1
+    for begin in range(0, len(ids), stride):
+        end = min(begin + context, len(ids))
+        parts.append(nll_of(model, ids[begin:end])[counted - begin - 1 :])
+        counted = end
+        if end == len(ids):
+            break
+    return torch.cat(parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,13 +644,16 @@ class Recorder:
             yield "layer.0.attn_out", layer.self_attn.o_proj
             yield "layer.0.mlp_norm", layer.post_attention_layernorm
             yield "layer.0.mlp_out", layer.mlp
+            for name in QK_NORMS:
+                if hasattr(layer.self_attn, name):
+                    yield f"layer.0.{name}", getattr(layer.self_attn, name)
 
     def keep(self, name: str) -> Callable:
-        """A forward hook that stores the module's output under `name`."""
+        """A forward hook that stores the module's output under `name`, heads next to each other."""
 
         def hook(_module, _inputs, output) -> None:
             tensor = output[0] if isinstance(output, tuple) else output
-            self.values[name] = tensor[0].clone()
+            self.values[name] = tensor[0].flatten(1).clone()
 
         return hook
 
@@ -375,8 +680,31 @@ class Recorder:
         return logits, self.values
 
 
+class MagnitudeRecorder(Recorder):
+    """Keeps what outliers are measured by: the residual stream and the keys of every layer."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__(model, layer0_parts=False)
+
+    def watched(self) -> Iterator[tuple[str, torch.nn.Module]]:
+        """As above; keys before rope, biases included."""
+        yield "hidden.embed", self.model.model.embed_tokens
+        for index, layer in enumerate(self.model.model.layers):
+            yield f"hidden.{index}", layer
+            yield f"k.{index}", layer.self_attn.k_proj
+
+    def magnitudes(self, ids: list[int]) -> dict[str, float]:
+        """Largest and median absolute value of each kind over the text."""
+        _, values = self.run(ids)
+        found = {}
+        for kind in ("hidden", "k"):
+            sizes = torch.cat([value.abs().flatten() for name, value in values.items() if name.startswith(kind + ".")])
+            found |= {f"max_abs_{kind}": float(sizes.max()), f"median_abs_{kind}": float(sizes.median())}
+        return found
+
+
 def modeling_of(model: torch.nn.Module):
-    """The transformers source module (modeling_llama or modeling_qwen2) of a model."""
+    """The transformers source module (modeling_llama, modeling_qwen2 ...) of a model."""
     return sys.modules[type(model).__module__]
 
 
@@ -395,17 +723,39 @@ def patched(owner, attribute: str, value) -> Iterator[None]:
 # A second implementation, in float64, to measure the oracle's own rounding
 
 
-def rope_bands(config, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Inverse frequencies before and after llama3 scaling, and which of them lie in which band.
+def head_dim_of(config) -> int:
+    """Qwen2 configs have no head_dim, those of Llama may leave it out."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
 
-    With dtype float32 the arithmetic is the one of transformers, bit for bit (`check_rope`).
+
+def rope_periods(theta: float, head_dim: int, dtype: torch.dtype) -> torch.Tensor:
+    """Positions per radian of each pair of dimensions."""
+    return theta ** (torch.arange(0, head_dim, 2).to(dtype) / head_dim)
+
+
+def rope_bands(config, dtype: torch.dtype, **changes) -> dict[str, torch.Tensor]:
+    """Inverse frequencies before and after scaling, and for llama3 which of them lie in which band.
+
+    With dtype float32 the arithmetic is the one of transformers, bit for bit (`check_rope`). `changes`
+    replace rope parameters; with None as the value a parameter counts as absent.
     """
-    parameters = config.rope_parameters
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    plain = 1.0 / parameters["rope_theta"] ** (torch.arange(0, head_dim, 2).to(dtype) / head_dim)
-    if parameters["rope_type"] == "default":
-        return {"plain": plain, "scaled": plain}
-    require(parameters["rope_type"] == "llama3", "rope type " + parameters["rope_type"])
+    parameters = {name: value for name, value in (config.rope_parameters | changes).items() if value is not None}
+    head_dim = head_dim_of(config)
+    periods = rope_periods(parameters["rope_theta"], head_dim, dtype)
+    plain = 1.0 / periods
+    rope_type = parameters["rope_type"]
+    if rope_type == "llama3":
+        return {"plain": plain, **llama3_bands(parameters, plain)}
+    if rope_type == "yarn":
+        return {"plain": plain, **yarn_bands(parameters, periods, head_dim)}
+    if rope_type == "linear":
+        return {"plain": plain, "scaled": plain / parameters["factor"]}
+    require(rope_type in ("default", "dynamic"), "rope type " + rope_type)
+    return {"plain": plain, "scaled": plain}
+
+
+def llama3_bands(parameters: dict, plain: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Llama 3.1: slow frequencies are divided, fast ones kept, those between interpolated."""
     original = parameters["original_max_position_embeddings"]
     low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
     wavelength = 2 * math.pi / plain
@@ -415,13 +765,58 @@ def rope_bands(config, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     middle = (1 - smooth) * plain / parameters["factor"] + smooth * plain
     scaled = torch.where(is_high, plain, torch.where(is_low, divided, middle))
     return {
-        "plain": plain,
         "scaled": scaled,
         "divided": divided,
         "low": is_low,
         "high": is_high,
         "middle": ~is_low & ~is_high,
     }
+
+
+def yarn_bands(parameters: dict, periods: torch.Tensor, head_dim: int) -> dict[str, torch.Tensor]:
+    """YaRN: a ramp over the dimensions from kept to divided frequencies."""
+
+    def dimension(rotations: float) -> float:
+        turns = parameters["original_max_position_embeddings"] / (rotations * 2 * math.pi)
+        return head_dim * math.log(turns) / (2 * math.log(parameters["rope_theta"]))
+
+    low, high = dimension(parameters.get("beta_fast", 32)), dimension(parameters.get("beta_slow", 1))
+    if parameters.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, head_dim - 1)
+    require(low < high, "yarn's ramp has no length")
+    kept = 1 - ((torch.arange(len(periods)).to(periods.dtype) - low) / (high - low)).clamp(0, 1)
+    divided = 1.0 / (parameters["factor"] * periods)
+    return {"scaled": divided * (1 - kept) + 1.0 / periods * kept, "divided": divided}
+
+
+def default_attention_factor(config) -> float:
+    """What yarn multiplies sine and cosine by, unless the config says otherwise."""
+    return 0.1 * math.log(config.rope_parameters["factor"]) + 1.0
+
+
+def attention_factor(config) -> float:
+    """The factor on sine and cosine; only yarn has one."""
+    parameters = config.rope_parameters
+    if parameters["rope_type"] != "yarn":
+        return 1.0
+    require("mscale" not in parameters, "yarn with mscale")
+    return parameters.get("attention_factor") or default_attention_factor(config)
+
+
+def layer_windows(config) -> list[int | None]:
+    """How many keys, its own included, a query sees in each layer; None is all before it."""
+    if config.model_type == "mistral":
+        return [config.sliding_window] * config.num_hidden_layers
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
+    return [config.sliding_window if kind == "sliding_attention" else None for kind in kinds]
+
+
+def unseen_keys(count: int, window: int | None) -> torch.Tensor:
+    """[query, key], true where the key is in the query's future or has left its window."""
+    positions = torch.arange(count)
+    age = positions[:, None] - positions[None, :]
+    return (age < 0) | (age >= (window or count))
 
 
 def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
@@ -432,6 +827,11 @@ def rotate(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+def rms_norm(x: torch.Tensor, gain: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """RMSNorm over the last dimension."""
+    return x / (x.square().mean(-1, keepdim=True) + epsilon).sqrt() * gain
+
+
 @torch.inference_mode()
 def reference_logits(model: torch.nn.Module, ids: list[int], angle_dtype: torch.dtype) -> torch.Tensor:
     """The forward pass written out in float64, with none of transformers' code.
@@ -440,6 +840,8 @@ def reference_logits(model: torch.nn.Module, ids: list[int], angle_dtype: torch.
     float64 to see what that one rounding costs at late positions.
     """
     config = model.config
+    is_dynamic = config.rope_parameters["rope_type"] == "dynamic"
+    require(not is_dynamic or len(ids) <= config.max_position_embeddings, "dynamic rope beyond the trained length")
     weights = {name: value.double() for name, value in model.state_dict().items()}
     positions = torch.arange(len(ids)).to(angle_dtype)
     angles = (positions[:, None] * rope_bands(config, angle_dtype)["scaled"]).double()
@@ -450,25 +852,29 @@ def reference_logits(model: torch.nn.Module, ids: list[int], angle_dtype: torch.
         return product if bias is None else product + bias
 
     def norm(name: str, x: torch.Tensor) -> torch.Tensor:
-        return x / (x.square().mean(-1, keepdim=True) + config.rms_norm_eps).sqrt() * weights[name + ".weight"]
+        return rms_norm(x, weights[name + ".weight"], config.rms_norm_eps)
 
-    def attention(name: str, x: torch.Tensor) -> torch.Tensor:
+    def queries_or_keys(name: str, which: str, heads: int, x: torch.Tensor) -> torch.Tensor:
+        x = linear(f"{name}.{which}_proj", x).unflatten(-1, (heads, -1))
+        normed = norm(f"{name}.{which}_norm", x) if f"{name}.{which}_norm.weight" in weights else x
+        return rotate(normed, angles) * attention_factor(config)
+
+    def attention(name: str, x: torch.Tensor, window: int | None) -> torch.Tensor:
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-        q = rotate(linear(name + ".q_proj", x).unflatten(-1, (heads, -1)), angles)
-        k = rotate(linear(name + ".k_proj", x).unflatten(-1, (kv_heads, -1)), angles)
+        q, k = queries_or_keys(name, "q", heads, x), queries_or_keys(name, "k", kv_heads, x)
         v = linear(name + ".v_proj", x).unflatten(-1, (kv_heads, -1))
-        future = torch.ones(len(ids), len(ids), dtype=torch.bool).triu(1)
+        unseen = unseen_keys(len(ids), window)
         outputs = []
         for head in range(heads):
             kv_head = head // (heads // kv_heads)
             scores = q[:, head] @ k[:, kv_head].T / math.sqrt(q.shape[-1])
-            outputs.append(scores.masked_fill_(future, -math.inf).softmax(-1) @ v[:, kv_head])
+            outputs.append(scores.masked_fill_(unseen, -math.inf).softmax(-1) @ v[:, kv_head])
         return linear(name + ".o_proj", torch.cat(outputs, dim=-1))
 
     x = weights["model.embed_tokens.weight"][torch.tensor(ids)]
-    for index in range(config.num_hidden_layers):
+    for index, window in enumerate(layer_windows(config)):
         layer = f"model.layers.{index}"
-        x = x + attention(layer + ".self_attn", norm(layer + ".input_layernorm", x))
+        x = x + attention(layer + ".self_attn", norm(layer + ".input_layernorm", x), window)
         h = norm(layer + ".post_attention_layernorm", x)
         gate = torch.nn.functional.silu(linear(layer + ".mlp.gate_proj", h))
         x = x + linear(layer + ".mlp.down_proj", gate * linear(layer + ".mlp.up_proj", h))
@@ -565,36 +971,104 @@ def with_gate_and_up_swapped(model: torch.nn.Module) -> Iterator[None]:
         yield
 
 
+def with_windows(change: Callable[[int | None], int | None]) -> Mutation:
+    """Other windows: `change` gets each layer's own one, None being a layer without."""
+
+    @contextlib.contextmanager
+    def mutate(model: torch.nn.Module) -> Iterator[None]:
+        eager = modeling_of(model).eager_attention_forward
+
+        def windowed(module, query, key, value, _mask, **kwargs):
+            unseen = unseen_keys(query.shape[2], change(kwargs.get("sliding_window")))
+            mask = torch.zeros_like(unseen, dtype=query.dtype).masked_fill(unseen, torch.finfo(query.dtype).min)
+            return eager(module, query, key, value, mask, **kwargs)
+
+        with patched(modeling_of(model), "eager_attention_forward", windowed):
+            yield
+
+    return mutate
+
+
 @contextlib.contextmanager
-def with_window(model: torch.nn.Module, width: int) -> Iterator[None]:
-    """Attention that forgets keys more than `width` positions back (or wrongly applies a window)."""
-    eager = modeling_of(model).eager_attention_forward
-
-    def windowed(module, query, key, value, attention_mask, **kwargs):
-        rows = torch.arange(query.shape[2])
-        too_old = rows[:, None] - rows[None, :] >= width
-        mask = attention_mask.masked_fill(too_old, torch.finfo(query.dtype).min)
-        return eager(module, query, key, value, mask, **kwargs)
-
-    with patched(modeling_of(model), "eager_attention_forward", windowed):
+def without_qk_norm(model: torch.nn.Module) -> Iterator[None]:
+    """Queries and keys as the projections give them."""
+    with contextlib.ExitStack() as stack:
+        for layer in model.model.layers:
+            for name in QK_NORMS:
+                stack.enter_context(patched(layer.self_attn, name, torch.nn.Identity()))
         yield
 
 
+def with_attention_factor(factor: float) -> Mutation:
+    """Another factor on rope's sine and cosine."""
+    return lambda model: patched(model.model.rotary_emb, "attention_scaling", factor)
+
+
 def rope_mutations(model: torch.nn.Module) -> Iterator[tuple[str, Mutation]]:
-    """Wrong rotary embeddings, for llama3 scaling also band by band."""
-    bands = rope_bands(model.config, torch.float32)
-    plain, scaled = bands["plain"], bands["scaled"]
+    """Wrong rotary embeddings, among them what can go wrong with each kind of scaling."""
+    config = model.config
+    bands = rope_bands(config, torch.float32)
+    plain = bands["plain"]
     yield "rope off", with_frequencies(torch.zeros_like(plain))
     yield "rope interleaved", with_interleaved_rope
-    if model.config.rope_parameters["rope_theta"] != 10000.0:
+    if config.rope_parameters["rope_theta"] != 10000.0:
         exponents = torch.arange(len(plain)) / len(plain)
         yield "rope theta 10000", with_frequencies(10000.0**-exponents)
-    if "low" in bands:
-        yield "llama3 off", with_frequencies(plain)
-        yield "llama3 low band unscaled", with_frequencies(torch.where(bands["low"], plain, scaled))
-        yield "llama3 middle band unscaled", with_frequencies(torch.where(bands["middle"], plain, scaled))
-        yield "llama3 middle band divided", with_frequencies(torch.where(bands["middle"], bands["divided"], scaled))
-        yield "llama3 high band divided", with_frequencies(torch.where(bands["high"], bands["divided"], scaled))
+    rope_type = config.rope_parameters["rope_type"]
+    if rope_type == "llama3":
+        yield from llama3_mutations(bands)
+    if rope_type in ("linear", "yarn"):
+        yield "rope scaling dropped", with_frequencies(plain)
+    if rope_type == "yarn":
+        yield from yarn_mutations(config, bands)
+    if rope_type == "dynamic":
+        yield from dynamic_mutations(config, plain)
+
+
+def llama3_mutations(bands: dict[str, torch.Tensor]) -> Iterator[tuple[str, Mutation]]:
+    """Llama 3.1 scaling wrong, also band by band."""
+    plain, scaled = bands["plain"], bands["scaled"]
+    yield "llama3 off", with_frequencies(plain)
+    yield "llama3 low band unscaled", with_frequencies(torch.where(bands["low"], plain, scaled))
+    yield "llama3 middle band unscaled", with_frequencies(torch.where(bands["middle"], plain, scaled))
+    yield "llama3 middle band divided", with_frequencies(torch.where(bands["middle"], bands["divided"], scaled))
+    yield "llama3 high band divided", with_frequencies(torch.where(bands["high"], bands["divided"], scaled))
+
+
+def yarn_mutations(config, bands: dict[str, torch.Tensor]) -> Iterator[tuple[str, Mutation]]:
+    """YaRN without its ramp, without its attention factor, with a default instead of what the config says."""
+    yield "yarn ramp left out", with_frequencies(bands["divided"])
+    yield "attention factor dropped", with_attention_factor(1.0)
+    changes = {"original_max_position_embeddings": config.max_position_embeddings}
+    changes |= {name: None for name in ("beta_fast", "beta_slow", "truncate") if name in config.rope_parameters}
+    for name, value in changes.items():
+        yield f"yarn {name} ignored", with_frequencies(rope_bands(config, torch.float32, **{name: value})["scaled"])
+    if "attention_factor" in config.rope_parameters:
+        yield "yarn attention_factor ignored", with_attention_factor(default_attention_factor(config))
+
+
+def dynamic_mutations(config, plain: torch.Tensor) -> Iterator[tuple[str, Mutation]]:
+    """Dynamic scaling in force although the text is no longer than the trained length."""
+    factor, head_dim = config.rope_parameters["factor"], head_dim_of(config)
+    theta = config.rope_parameters["rope_theta"] * (factor * 2 - (factor - 1)) ** (head_dim / (head_dim - 2))
+    yield "dynamic scaling of twice the length", with_frequencies(1.0 / rope_periods(theta, head_dim, torch.float32))
+    yield "dynamic scaling taken for linear", with_frequencies(plain / factor)
+
+
+def window_mutations(spec: Checkpoint, config) -> Iterator[tuple[str, Mutation]]:
+    """A window where the config has none in force; wrong windows where it has."""
+    own = layer_windows(config)
+    window = next(filter(None, own), None)
+    other = spec.old_style_values.get("sliding_window") or spec.long_prompt // 2
+    if window:
+        yield "window ignored", with_windows(lambda _own: None)
+        yield "window one longer", with_windows(lambda own: own and own + 1)
+        yield "window one shorter", with_windows(lambda own: own and own - 1)
+        if None in own:
+            yield "window in every layer", with_windows(lambda _own: window)
+            yield "window in the other layers", with_windows(lambda own: None if own else window)
+    elif other:
+        yield f"window {other}", with_windows(lambda _own: other)
 
 
 def parameter_mutations(model: torch.nn.Module) -> Iterator[tuple[str, Mutation]]:
@@ -622,9 +1096,9 @@ def mutations(spec: Checkpoint, model: torch.nn.Module) -> Iterator[tuple[str, M
     if not config.tie_word_embeddings:
         yield "head tied", lambda m: with_values(m.lm_head.weight, m.model.embed_tokens.weight)
     yield "gate and up swapped", with_gate_and_up_swapped
-    window = spec.old_style_values.get("sliding_window") or spec.long_prompt // 2
-    if window:
-        yield f"window {window}", lambda m: with_window(m, window)
+    if hasattr(model.model.layers[0].self_attn, QK_NORMS[0]):
+        yield "qk norm skipped", without_qk_norm
+    yield from window_mutations(spec, config)
 
 
 def mutation_effects(
@@ -653,10 +1127,11 @@ def check_weights(model: torch.nn.Module) -> None:
 
 
 def check_rope(model: torch.nn.Module) -> None:
-    """The float32 frequencies written out here are those of transformers, bit for bit."""
+    """The float32 frequencies and the factor written out here are those of transformers, bit for bit."""
     ours = rope_bands(model.config, torch.float32)["scaled"]
     require(torch.equal(ours, model.model.rotary_emb.inv_freq), "inverse frequencies differ")
-    require(model.model.rotary_emb.attention_scaling == 1.0, "rope scales attention")
+    factor = model.model.rotary_emb.attention_scaling
+    require(factor == attention_factor(model.config), f"rope scales attention by {factor}")
 
 
 def check_greedy(greedy: Greedy, eos: int) -> None:
@@ -671,6 +1146,13 @@ def check_mutations(effects: dict[str, float]) -> None:
     """Each mutation must be visible at a tolerance a hundred times coarser than a test's 1e-4."""
     name = min(effects, key=effects.get)
     require(effects[name] > MIN_MUTATION_EFFECT, f"mutation '{name}' changes only {effects[name]:.1e}")
+
+
+def check_outliers(model: torch.nn.Module, text: list[int]) -> None:
+    """Outliers are as large as in trained models, and not by a chance of the weights much larger."""
+    found = MagnitudeRecorder(model).magnitudes(text)
+    for name, (low, high) in OUTLIER_RANGES.items():
+        require(low <= found[name] <= high, f"{name} {found[name]:.3g}")
 
 
 def check_noise(spec: Checkpoint, noise: dict[str, float]) -> None:
@@ -723,6 +1205,8 @@ def try_seed(spec: Checkpoint, seed: int) -> Candidate:
         check_greedy(greedy, model.config.eos_token_id)
         text = prompt + greedy.ids
         rows = list(range(len(text)))
+    if spec.outliers:
+        check_outliers(model, text)
     logits = logits_of(model, text)[rows]
     if greedy:
         check_argmax(logits, prompt, greedy)
@@ -779,6 +1263,7 @@ def common_metadata(model: torch.nn.Module) -> dict[str, str]:
         "model_class": type(model).__name__,
         "text": "prompt_ids followed by greedy_ids; row i is position i of that text",
         "layers": "layer.N is the output of decoder layer N, before the final norm; final_norm is after it",
+        "nll": "entry i is -ln p(id i+1 | ids 0..i); nll_windowed: windows of nll_context every nll_stride ids",
     }
 
 
@@ -812,10 +1297,43 @@ def record(
         "logits": logits[rows].numpy(),
     }
     tensors |= {name: np.ascontiguousarray(value[hidden_rows].numpy()) for name, value in hidden.items()}
+    tensors |= nll_tensors(model, prompt + greedy_ids)
     if not greedy:
         del tensors["greedy_ids"]
     metadata = common_metadata(model) | (greedy_metadata(greedy) if greedy else {})
     return Golden(tensors, metadata)
+
+
+def nll_tensors(model: torch.nn.Module, text: list[int]) -> dict[str, np.ndarray]:
+    """Likelihoods over the whole text at once, and in windows as a perplexity is measured."""
+    context, stride = NLL_WINDOW["long" if len(text) > NLL_WINDOW["long"][0] else "short"]
+    return {
+        "nll": nll_of(model, text).numpy(),
+        "nll_windowed": windowed_nll_of(model, text, context, stride).numpy(),
+        "nll_context": as_int32([context]),
+        "nll_stride": as_int32([stride]),
+    }
+
+
+def row_distances(actual: np.ndarray, expected: np.ndarray) -> dict[str, float]:
+    """How far rows of logits are apart: max|difference| / max|expected| by row, and the root mean squares' ratio."""
+    rows = np.abs(actual - expected).max(axis=1) / np.abs(expected).max(axis=1)
+    rms = np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean())
+    return {"worst row": float(rows.max()), "median row": float(np.median(rows)), "rms": float(rms)}
+
+
+def add_stored_dtype(golden: Golden, folder: Path) -> None:
+    """What transformers computes in the type a 16-bit checkpoint is stored in: a measure of that rounding."""
+    dtype = AutoConfig.from_pretrained(folder, local_files_only=True).dtype
+    if dtype == torch.float32:
+        return
+    text = [id for name in ("prompt_ids", "greedy_ids") for id in golden.tensors.get(name, as_int32([])).tolist()]
+    logits = logits_of(load_model(folder, dtype), text)[golden.tensors["row_positions"].tolist()]
+    require(bool(logits.isfinite().all()), f"{folder.name}: logits in {dtype} are not finite")
+    golden.tensors["logits_stored_dtype"] = logits.float().numpy()
+    distances = row_distances(golden.tensors["logits_stored_dtype"], golden.tensors["logits"])
+    golden.metadata["logits_stored_dtype"] = f"computed in {str(dtype).removeprefix('torch.')}, one thread"
+    golden.metadata["stored_dtype_distance"] = ", ".join(f"{name} {value:.2g}" for name, value in distances.items())
 
 
 def golden_bytes(golden: Golden) -> bytes:
@@ -851,10 +1369,10 @@ def rewrite_config(spec: Checkpoint, folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load_model(folder: Path) -> torch.nn.Module:
-    """Any stored type, computed in float32 with eager attention."""
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    """Any stored type, computed in float32 (or `dtype`) with eager attention."""
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+        folder, dtype=dtype, attn_implementation="eager", local_files_only=True
     )
     require(model.config._attn_implementation == "eager", "attention is not eager")
     return model.eval()
@@ -893,6 +1411,17 @@ def checkpoint_metadata(spec: Checkpoint, candidate: Candidate) -> dict[str, str
         "weakest_mutation": f"{weakest}: {candidate.effects[weakest]:.3g}",
         **{name: f"{value:.3g}" for name, value in candidate.noise.items()},
         **({"prompt_formula": LONG_FORMULA} if spec.long_prompt else {}),
+        **(outlier_metadata(spec.outliers, candidate) if spec.outliers else {}),
+    }
+
+
+def outlier_metadata(outliers: Outliers, candidate: Candidate) -> dict[str, str]:
+    """The outliers as they were asked for and as they came out."""
+    magnitudes = MagnitudeRecorder(candidate.model).magnitudes(candidate.text)
+    return {
+        "outliers": json.dumps(dataclasses.asdict(outliers)),
+        "magnitudes": "hidden is the embedding and every layer's output, k every layer's keys with bias before rope",
+        **{name: f"{value:.4g}" for name, value in magnitudes.items()},
     }
 
 
@@ -907,6 +1436,7 @@ def write_checkpoint(spec: Checkpoint, folder: Path) -> Candidate:
         load_model(folder), candidate.prompt, candidate.greedy, candidate.rows, hidden_rows, spec.layer0_parts
     )
     require(np.array_equal(golden.tensors["logits"], candidate.logits.numpy()), "recording changed the logits")
+    add_stored_dtype(golden, folder)
     golden.metadata |= checkpoint_metadata(spec, candidate)
     (folder / "golden.safetensors").write_bytes(golden_bytes(golden))
     return candidate
@@ -931,14 +1461,23 @@ def folder_size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def compare_golden(written: Path, fresh: Path, tolerance: float = 1e-5) -> None:
+def allowed_difference(tensors: dict[str, np.ndarray], name: str, tolerance: float) -> float:
+    """How far another processor may be off; in 16 bits it may round elsewhere, but not more than this one."""
+    if tensors[name].dtype != np.float32:
+        return 0.0
+    if name == "logits_stored_dtype":
+        return float(np.abs(tensors[name] - tensors["logits"]).max())
+    return tolerance * float(np.abs(tensors[name]).max())
+
+
+def compare_golden(written: Path, fresh: Path, tolerance: float = MAX_FLOAT32_NOISE) -> None:
     """Golden tensors of another processor may differ in the last bits, their shapes and ids not."""
     left, right = safetensors.numpy.load_file(written), safetensors.numpy.load_file(fresh)
     require(left.keys() == right.keys(), f"{written}: other tensors")
     for name, value in left.items():
         require(value.shape == right[name].shape and value.dtype == right[name].dtype, f"{written}: {name}")
-        limit = tolerance * np.abs(value).max() if value.dtype == np.float32 else 0
-        require(bool(np.all(np.abs(value - right[name]) <= limit)), f"{written}: {name} differs")
+        difference = float(np.abs(value - right[name]).max())
+        require(difference <= allowed_difference(left, name, tolerance), f"{written}: {name} differs by {difference}")
 
 
 def compare_folder(written: Path, fresh: Path) -> None:
@@ -995,6 +1534,7 @@ def run_model(folder: Path, out: Path, prompt: str, row_count: int) -> None:
     text = ids + greedy.ids
     rows = spread_rows(len(text), len(ids), row_count)
     golden = record(model, ids, greedy, rows, rows)
+    add_stored_dtype(golden, folder)
     check_argmax(logits_of(model, text), ids, greedy)
     noise = float32_noise(model, text, torch.from_numpy(golden.tensors["logits"]), rows)
     weights = sorted(folder.glob("model*.safetensors"))

@@ -13,9 +13,11 @@
 #include "base/memory.hpp"    // how much there is
 #include "base/progress.hpp"  // how long work reports and stops
 
-#include "file/mapped_file.hpp"  // a file's bytes
+#include "file/file.hpp"         // a file's bytes
 #include "file/json.hpp"         // JSON that nobody vouches for
-#include "file/safetensors.hpp"  // names -> types, shapes, bytes
+#include "file/tensor.hpp"       // a type, a shape, numbers
+#include "file/safetensors.hpp"  // names -> tensors
+#include "file/shards.hpp"       // the same, in several files
 #include "file/checkpoint.hpp"   // a model folder
 
 #include "tokenizer/tokenizer.hpp"       // text <-> ids
@@ -28,6 +30,7 @@
 #include "weights/config.hpp"  // config.json
 #include "weights/matrix.hpp"  // packed matrices
 #include "weights/layer.hpp"   // all of a model's
+#include "weights/names.hpp"   // what checkpoints call them
 #include "weights/load.hpp"    // names -> packed matrices
 #include "weights/random.hpp"  // made-up weights, for measuring
 
@@ -53,4 +56,5 @@
 #include "generate/model.hpp"           // any architecture behind one type
 #include "generate/session.hpp"         // the step level
 #include "generate/generation.hpp"      // one answer
+#include "generate/score.hpp"           // how likely a text is
 #include "generate/language_model.hpp"  // the front door

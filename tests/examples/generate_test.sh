@@ -13,7 +13,7 @@ test_story_on_stdout_and_figures_on_stderr() {
     [ "$(head -c 16 "$folder/out")" = "Once upon a time" ] || fail "the prompt comes first"
     [ "$(wc -c <"$folder/out")" -gt 25 ] || fail "the answer is missing"
     [ -z "$(tail -c 1 "$folder/out")" ] || fail "the last line has no end"
-    for word in load prefill decode tokens/s stop: portable f32 threads 'seed 0' peak; do
+    for word in load prefill decode tokens/s stop: portable bf16 threads 'seed 0' peak; do
         expect_in "$word" "$folder/err"
         ! grep -qF -- "tokens/s" "$folder/out" || fail "figures on stdout"
     done
@@ -33,7 +33,7 @@ test_json_is_one_object_with_every_field() {
     expect_status 0
     expect_empty "$folder/err"
     expect_equal "$(json --keys | tr '\n' ' ')" "prompt_ids ids text stop timing isa dtype peak_rss_bytes "
-    expect_equal "$(json /dtype /isa /stop | tr '\n' ' ')" "f32 portable length "
+    expect_equal "$(json /dtype /isa /stop | tr '\n' ' ')" "bf16 portable length "
     expect_equal "$(json --size /ids)" 9
     [ "$(json --size /prompt_ids)" -gt 1 ] || fail "prompt_ids"
     [ "$(json /peak_rss_bytes)" -gt 1000000 ] || fail "peak_rss_bytes"

@@ -37,7 +37,7 @@ class GenerationTest : public testing::Test {
     /// The tiny model; loaded once.
     static const LanguageModel& lm() {
         static const LanguageModel model =
-            eigenlm::load(support::tiny_dir(), {.threads = 2, .isa = eigenlm::Isa::portable});
+            eigenlm::load(support::tiny_dir(), {.threads = 2, .isa = eigenlm::Isa::portable, .dtype = eigenlm::WeightType::f32});
         return model;
     }
     static std::shared_ptr<const eigenlm::Tokenizer> tokenizer() {
@@ -356,7 +356,7 @@ TEST_F(GenerationTest, OutlivesTheLanguageModelAndMoves) {
 
 TEST_F(GenerationTest, TheModelTellsWhatItRunsOn) {
     EXPECT_EQ(lm().isa(), eigenlm::Isa::portable);
-    EXPECT_STREQ(lm().dtype(), "f32");
+    EXPECT_EQ(lm().dtype(), eigenlm::WeightType::f32);
     EXPECT_EQ(lm().threads(), 2u);
     EXPECT_GE(lm().weight_bytes(), lm().config().vocab_size * lm().config().hidden_size * sizeof(float));
 }

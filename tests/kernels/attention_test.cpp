@@ -38,22 +38,23 @@ struct Scene {
         std::ranges::shuffle(blocks, std::mt19937(4));
     }
 
-    /// The cache with positions [0, length), laid out as kernels/table.hpp says.
-    std::vector<float> cache(std::size_t length) const {
+    /// The cache with positions [first, length), laid out as kernels/table.hpp says.
+    std::vector<float> cache(std::size_t first, std::size_t length) const {
         std::vector<float> storage((2 * blocks.size() + 1) * block_stride, 0.0f);
         for (std::size_t p = 0; p < blocks.size() * kv_block; ++p) {
             const std::size_t slot = p % kv_block, block = blocks[p / kv_block] * block_stride;
             for (std::size_t d = 0; d < head_dim; ++d) {
                 const std::size_t key = slot / kv_panel * kv_panel * head_dim + d * kv_panel + slot % kv_panel;
-                storage[block + key] = p < length ? keys[p * head_dim + d] : nan;
-                storage[block + values_offset + slot * value_stride + d] = p < length ? values[p * head_dim + d] : nan;
+                const bool held = p >= first && p < length;
+                storage[block + key] = held ? keys[p * head_dim + d] : nan;
+                storage[block + values_offset + slot * value_stride + d] = held ? values[p * head_dim + d] : nan;
             }
         }
         return storage;
     }
 
-    std::vector<float> run(Isa isa, std::size_t length) const {
-        const auto storage = cache(length);
+    std::vector<float> run(Isa isa, std::size_t length, std::size_t first = 0) const {
+        const auto storage = cache(first, length);
         std::vector<float> out(group * head_dim + 1, 99), scratch(eigenlm::attention_scratch(group, head_dim), nan);
         {
             const eigenlm::FloatState state;
@@ -63,6 +64,7 @@ struct Scene {
                                                  .block_stride = block_stride,
                                                  .values_offset = values_offset,
                                                  .value_stride = value_stride,
+                                                 .first = first,
                                                  .length = length,
                                                  .group = group,
                                                  .head_dim = head_dim,
@@ -76,11 +78,12 @@ struct Scene {
     }
     float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
 
-    std::vector<double> exact(std::size_t length) const {
+    std::vector<double> exact(std::size_t length, std::size_t first = 0) const {
         std::vector<double> out;
         for (std::size_t h = 0; h < group; ++h) {
-            std::vector<double> weights(length);
-            for (std::size_t p = 0; p < length; ++p) {
+            std::vector<double> weights(length, -HUGE_VAL);
+            for (std::size_t p = first; p < length; ++p) {
+                weights[p] = 0;
                 for (std::size_t d = 0; d < head_dim; ++d)
                     weights[p] += double{q[h * head_dim + d]} * double{keys[p * head_dim + d]};
                 weights[p] *= double{scale()};
@@ -90,7 +93,7 @@ struct Scene {
             for (double& w : weights) total += w = std::exp(w - largest);
             for (std::size_t d = 0; d < head_dim; ++d) {
                 double sum = 0;
-                for (std::size_t p = 0; p < length; ++p) sum += weights[p] * double{values[p * head_dim + d]};
+                for (std::size_t p = first; p < length; ++p) sum += weights[p] * double{values[p * head_dim + d]};
                 out.push_back(sum / total);
             }
         }
@@ -129,6 +132,14 @@ TEST_P(AttentionTest, IsNearTheTruthWhereScoresRise) {  // each block has a new 
     for (std::size_t p = 0; p < scene.capacity; ++p)
         for (std::size_t d = 0; d < 8; ++d) scene.keys[p * 8 + d] = scene.q[d] * static_cast<float>(p) * 0.05f;
     for (const std::size_t length : {64u, 65u, 200u}) expect_near_truth(scene, length, 1e-4);
+}
+
+TEST_P(AttentionTest, IsNearTheTruthInEveryWindow) {  // what lies before the window are NaNs
+    const Scene scene(2, 20, 200);
+    for (const std::size_t length : {1u, 20u, 64u, 65u, 150u, 200u})
+        for (std::size_t first = 0; first < length; ++first)
+            EXPECT_LT(support::relative_error_of(scene.run(GetParam(), length, first), scene.exact(length, first)), 1e-5)
+                << "keys " << first << " to " << length;
 }
 
 TEST_P(AttentionTest, OfOneKeyIsItsValue) {

@@ -116,7 +116,11 @@ TEST(RopeTable, IsTheSameHoweverItIsComputed) {
 
 TEST(RopeTable, Llama3ScalingHasThreeBands) {
     auto config = config_with(128, 500000);
-    config.rope_scaling = {RopeScaling::Kind::llama3, 8, 1, 4, 8192};
+    config.rope_scaling = {.kind = RopeScaling::Kind::llama3,
+                           .factor = 8,
+                           .original_max_position_embeddings = 8192,
+                           .low_freq_factor = 1,
+                           .high_freq_factor = 4};
     const auto plain = eigenlm::rope_frequencies(config_with(128, 500000)), scaled = eigenlm::rope_frequencies(config);
     std::size_t kept = 0, divided = 0, blended = 0;
     for (std::size_t i = 0; i < plain.size(); ++i) {

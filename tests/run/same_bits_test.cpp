@@ -7,6 +7,7 @@
 #include <eigenlm/eigenlm.hpp>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "support/golden.hpp"
@@ -33,18 +34,18 @@ void expect_same_bits(std::span<const float> found, std::span<const float> expec
             << what << ", logit " << i << ": " << found[i] << " and " << expected[i];
 }
 
-class SameBitsTest : public testing::TestWithParam<std::string> {
+class SameBitsTest : public testing::TestWithParam<std::tuple<std::string, eigenlm::WeightType>> {
   protected:
     static constexpr std::size_t length = 150;  // two full blocks of 64 and a bit
 
     void SetUp() override {
-        folder_ = GetParam() == "tiny" ? support::tiny_dir() : support::golden_dir(GetParam());
+        folder_ = support::model_dir(std::get<0>(GetParam()));
         model_ = load(1);
         text_ = random_text(vocab(), length, 7);
         expected_ = support::all_logits(model_, text_);
     }
     std::shared_ptr<const eigenlm::Model> load(std::size_t threads) const {
-        return support::load_model(folder_, {.threads = threads, .isa = eigenlm::Isa::portable});
+        return support::load_model(folder_, {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = std::get<1>(GetParam())});
     }
     std::size_t vocab() const { return model_->config().vocab_size; }
     /// The logits behind the id at `position`, as one prefill of everything gives them.
@@ -155,25 +156,50 @@ std::uint64_t hash_of(std::span<const float> numbers) {
 }
 
 // The bits themselves, which compilers, their flags and machines share. A change here is a change of docs/numerics.md.
+struct Bits {
+    const char* name;
+    std::uint64_t f32, bf16, f16;
+};
 TEST(SameBits, AsEverywhere) {
-    const std::pair<const char*, std::uint64_t> expected[] = {{"qwen2-odd", 0xed936e0045e8f85du},
-                                                              {"qwen2-untied", 0xef8567eb1dfae6e3u},
-                                                              {"llama-gqa", 0xc8f4a5073938835bu},
-                                                              {"llama31-scaled", 0x5be9f5a383fe99fbu}};
-    for (const auto& [name, hash] : expected) {
-        const auto model = support::load_model(support::golden_dir(name), {.isa = eigenlm::Isa::portable});
-        std::uint32_t state = 1;
-        std::vector<TokenId> text(150);
-        for (TokenId& id : text) {
-            state = state * 1103515245u + 12345u;
-            id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
+    const Bits expected[] = {
+        {"qwen2-odd", 0xed936e0045e8f85du, 0xec449d826a74dfc8u, 0x98148363ef687ba6u},
+        {"qwen2-untied", 0xef8567eb1dfae6e3u, 0x3a56baaba2da5af1u, 0xef8567eb1dfae6e3u},
+        {"llama-gqa", 0xc8f4a5073938835bu, 0x384ecc894b4598b9u, 0x87c7dcf33578d07fu},
+        {"llama31-scaled", 0x5be9f5a383fe99fbu, 0xb0f3a825ab354562u, 0x5be9f5a383fe99fbu},
+        {"qwen3-window", 0x7f955d405b18203bu, 0x58e77a213b881eeau, 0x3c4554ae73b36d15u},
+        {"mistral", 0xc2f2b58790dd90e9u, 0x1ef95a26c320f481u, 0x0f42640a2b224012u},
+        {"llama-yarn", 0xe10c0823ff85c7f5u, 0x6fc73707a9efc34eu, 0xe10c0823ff85c7f5u},
+    };
+    using enum eigenlm::WeightType;
+    for (const Bits& bits : expected)
+        for (const auto& [dtype, hash] : {std::pair(f32, bits.f32), {bf16, bits.bf16}, {f16, bits.f16}}) {
+            const auto folder = support::golden_dir(bits.name);
+            const auto model = support::load_model(folder, {.isa = eigenlm::Isa::portable, .dtype = dtype});
+            std::uint32_t state = 1;
+            std::vector<TokenId> text(150);
+            for (TokenId& id : text) {
+                state = state * 1103515245u + 12345u;
+                id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
+            }
+            EXPECT_EQ(hash_of(support::all_logits(model, text)), hash) << bits.name << ", " << to_string(dtype);
         }
-        EXPECT_EQ(hash_of(support::all_logits(model, text)), hash) << name;
-    }
+}
+
+TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
+    const auto logits = [](eigenlm::WeightType dtype) {
+        const auto folder = support::golden_dir("llama31-scaled");  // stored as halfs
+        const auto model = support::load_model(folder, {.isa = eigenlm::Isa::portable, .dtype = dtype});
+        return support::all_logits(model, random_text(100, 90, 1));
+    };
+    expect_same_bits(logits(eigenlm::WeightType::f16), logits(eigenlm::WeightType::f32), "f16 and f32");
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBitsTest,
-                         testing::Values("qwen2-odd", "qwen2-untied", "llama-gqa", "llama31-scaled", "tiny"),
-                         support::name_of_parameter);
+                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "llama-yarn"),
+                                          testing::ValuesIn(eigenlm::all_weight_types)),
+                         support::name_of_pair);
+INSTANTIATE_TEST_SUITE_P(Trained, SameBitsTest,
+                         testing::Combine(testing::Values("tiny"), testing::Values(eigenlm::WeightType::bf16)),
+                         support::name_of_pair);
 
 }  // namespace

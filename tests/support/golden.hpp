@@ -21,10 +21,23 @@ inline constexpr double tolerance = 1e-4;
 inline std::filesystem::path data_dir() { return EIGENLM_TEST_DATA_DIR; }
 inline std::filesystem::path golden_dir(const std::string& name) { return data_dir() / "goldens" / name; }
 inline std::filesystem::path tiny_dir() { return EIGENLM_TINY_MODEL_DIR; }
+/// The trained model's golden lies with the others, its folder with the examples.
+inline std::filesystem::path model_dir(const std::string& golden) {
+    return golden == "tiny" ? tiny_dir() : golden_dir(golden);
+}
 
-/// The short random checkpoints: 20 prompt ids and 64 greedy ones.
+/// The short random checkpoints: 20 prompt ids (mistral: 100) and 64 greedy ones.
 inline const std::vector<std::string>& short_goldens() {
-    static const std::vector<std::string> names = {"qwen2-odd", "qwen2-untied", "llama-gqa", "llama31-scaled"};
+    static const std::vector<std::string> names = {
+        "qwen2-odd",    "qwen2-untied", "qwen2-window", "qwen2-yarn",    "qwen2-outliers", "qwen3",   "qwen3-window",
+        "llama-gqa",    "llama-linear", "llama-yarn",   "llama-dynamic", "llama31-scaled", "mistral", "mistral-full",
+    };
+    return names;
+}
+/// Those, a text of 4,096 positions, and the trained model.
+inline std::vector<std::string> all_goldens() {
+    std::vector<std::string> names = short_goldens();
+    names.insert(names.end(), {"long", "tiny"});
     return names;
 }
 
@@ -34,6 +47,10 @@ inline std::string identifier(std::string name) {
     return name;
 }
 inline constexpr auto name_of_parameter = [](const auto& parameter) { return identifier(parameter.param); };
+/// The same for a pair of a name and a level or a type.
+inline constexpr auto name_of_pair = [](const auto& parameter) {
+    return identifier(std::get<0>(parameter.param)) + "_" + to_string(std::get<1>(parameter.param));
+};
 
 /// [rows, cols] numbers.
 struct Table {
@@ -51,8 +68,8 @@ class Golden {
     std::vector<TokenId> ids(const std::string& name) const {
         const auto tensor = file_.tensor(name);
         EXPECT_EQ(tensor.dtype, eigenlm::Dtype::i32);
-        std::vector<TokenId> values(tensor.bytes.size() / sizeof(TokenId));
-        std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+        std::vector<TokenId> values(tensor.size());
+        tensor.read_bytes(0, std::as_writable_bytes(std::span(values)));
         return values;
     }
     Table table(const std::string& name) const {
@@ -61,6 +78,12 @@ class Golden {
         t.values.resize(t.rows * t.cols);
         tensor.read(0, t.values);
         return t;
+    }
+    std::vector<float> vector(const std::string& name) const {
+        const auto tensor = file_.tensor(name);
+        std::vector<float> values(tensor.size());
+        tensor.read(0, values);
+        return values;
     }
     /// Prompt and greedy ids: the text whose rows the tables hold.
     std::vector<TokenId> text() const {
@@ -87,9 +110,10 @@ inline double relative_error(std::span<const float> found, std::span<const float
     return error / largest;
 }
 
-/// The largest relative error over the golden's logit rows of a text's logits, [text, vocab].
-inline double logits_error(const Golden& golden, std::span<const float> logits) {
-    const Table expected = golden.table("logits");
+/// The largest relative error over the golden's logit rows of a text's logits, [text, vocab]. `table` may be
+/// "logits_stored_dtype": transformers' in the checkpoint's own dtype.
+inline double logits_error(const Golden& golden, std::span<const float> logits, const std::string& table = "logits") {
+    const Table expected = golden.table(table);
     const auto positions = golden.ids("row_positions");
     EXPECT_EQ(positions.size(), expected.rows);
     double worst = 0;
@@ -101,15 +125,41 @@ inline double logits_error(const Golden& golden, std::span<const float> logits) 
     return worst;
 }
 
+/// Of a text's logits, [text, vocab], the rows that the golden has.
+inline std::vector<float> golden_rows(const Golden& golden, std::span<const float> logits) {
+    const auto positions = golden.ids("row_positions");
+    const std::size_t vocab = golden.table("logits").cols;
+    std::vector<float> rows;
+    for (const TokenId position : positions) {
+        const auto row = logits.subspan(static_cast<std::size_t>(position) * vocab, vocab);
+        rows.insert(rows.end(), row.begin(), row.end());
+    }
+    return rows;
+}
+
+inline double rms_difference(std::span<const float> a, std::span<const float> b) {
+    EXPECT_EQ(a.size(), b.size());
+    double squares = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) squares += std::pow(double{a[i]} - double{b[i]}, 2);
+    return std::sqrt(squares / static_cast<double>(a.size()));
+}
+
 inline eigenlm::ModelConfig config_of(const eigenlm::Checkpoint& checkpoint) {
     return eigenlm::read_config(checkpoint.config(), checkpoint.config_path());
 }
 
-/// A folder's model without its tokenizer (the random checkpoints have none).
+/// A folder's model without its tokenizer (the random checkpoints have none); in f32 unless the options say otherwise.
 inline std::shared_ptr<const eigenlm::Model> load_model(const std::filesystem::path& folder,
-                                                        const eigenlm::ModelOptions& options = {}) {
+                                                        eigenlm::ModelOptions options = {}) {
+    options.dtype = options.dtype.value_or(eigenlm::WeightType::f32);
     const auto checkpoint = eigenlm::Checkpoint::open(folder);
     return std::make_shared<const eigenlm::Model>(config_of(checkpoint), checkpoint.tensors(), options);
+}
+
+/// The type that a folder's weights are stored in.
+inline eigenlm::WeightType stored_type_of(const std::filesystem::path& folder) {
+    const auto checkpoint = eigenlm::Checkpoint::open(folder);
+    return eigenlm::stored_type(config_of(checkpoint), checkpoint.tensors());
 }
 
 /// Logits behind every id of a text, [text, vocab], by one prefill.

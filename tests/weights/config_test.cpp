@@ -3,6 +3,7 @@
 
 #include <eigenlm/file/checkpoint.hpp>
 #include <eigenlm/weights/config.hpp>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -150,11 +151,87 @@ TEST(Config, QwensWindowCountsOnlyWhereItIsUsed) {  // Qwen2 checkpoints carry o
     const json qwen = {{"model_type", "qwen2"}, {"sliding_window", 16}, {"max_window_layers", 1}};
     EXPECT_NO_THROW(read(with(least(), qwen)));
     EXPECT_NO_THROW(read(with(with(least(), qwen), {{"use_sliding_window", false}})));
-    support::expect_error<eigenlm::UnsupportedError>(
-        [&] {
-            read(with(with(least(), qwen), {{"use_sliding_window", true}}));
-        },
-        {"config.json: use_sliding_window"});
+    EXPECT_TRUE(read(with(with(least(), qwen), {{"sliding_window", 0}})).windows.empty());
+}
+
+using Windows = std::vector<std::size_t>;
+
+TEST(Config, ReadsQwensWindows) {
+    for (const char* family : {"qwen2", "qwen3"}) {
+        const json qwen = with(least(), {{"model_type", family}, {"use_sliding_window", true}, {"sliding_window", 16}});
+        EXPECT_EQ(read(with(qwen, {{"max_window_layers", 1}})).windows, (Windows{0, 16, 16}));
+        EXPECT_EQ(read(with(qwen, {{"max_window_layers", 0}})).windows, (Windows{16, 16, 16}));
+        EXPECT_EQ(read(with(qwen, {{"max_window_layers", 7}})).windows, (Windows{0, 0, 0}));
+        EXPECT_EQ(read(qwen).windows, (Windows{0, 0, 0})) << "transformers' default is 28 layers";
+        EXPECT_TRUE(read(with(qwen, {{"sliding_window", nullptr}, {"max_window_layers", 1}})).windows.empty());
+        const json types = {"sliding_attention", "full_attention", "sliding_attention"};
+        EXPECT_EQ(read(with(qwen, {{"layer_types", types}, {"max_window_layers", 0}})).windows, (Windows{16, 0, 16}));
+        const json off = with(qwen, {{"use_sliding_window", false}, {"layer_types", types}});
+        support::expect_error<eigenlm::FormatError>([&] { read(off); }, {"config.json: layer_types", "sliding_window"});
+        const json few = with(qwen, {{"layer_types", {"full_attention"}}});
+        support::expect_error<eigenlm::FormatError>([&] { read(few); }, {"config.json: layer_types", "3 layers", "found 1"});
+    }
+}
+
+TEST(Config, ReadsMistralsWindow) {
+    const json mistral = with(least(), {{"model_type", "mistral"}});
+    EXPECT_EQ(read(with(mistral, {{"sliding_window", 16}})).windows, (Windows{16, 16, 16}));
+    EXPECT_EQ(read(with(mistral, {{"sliding_window", nullptr}})).windows, (Windows{0, 0, 0}));
+    EXPECT_EQ(read(mistral).windows, (Windows{4096, 4096, 4096})) << "transformers' default";
+    EXPECT_EQ(read(mistral).max_position_embeddings, 131072u);
+    const json mixed = with(mistral, {{"sliding_window", 16}, {"layer_types", {"full_attention", "sliding_attention", "full_attention"}}});
+    support::expect_error<eigenlm::UnsupportedError>([&] { read(mixed); }, {"config.json: layer_types"});
+}
+
+TEST(Config, Qwen3HasAHeadDimOfItsOwn) {
+    EXPECT_EQ(read(with(least(), {{"model_type", "qwen3"}})).head_dim, 128u);
+    EXPECT_EQ(read(with(least(), {{"model_type", "qwen3"}, {"head_dim", 10}})).head_dim, 10u);
+}
+
+TEST(Config, Qwen2HasItsBiasesWhateverAttentionBiasSays) {
+    for (const bool said : {true, false})
+        EXPECT_NO_THROW(read(with(least(), {{"model_type", "qwen2"}, {"attention_bias", said}})));
+}
+
+json scaling(const json& fields) { return with(least(), {{"max_position_embeddings", 1000}, {"rope_scaling", fields}}); }
+
+TEST(Config, ReadsLinearAndDynamicScaling) {
+    const auto linear = read(scaling({{"type", "linear"}, {"factor", 2.5}}));
+    EXPECT_EQ(linear.rope_scaling.kind, RopeScaling::Kind::linear);
+    EXPECT_EQ(linear.rope_scaling.factor, 2.5);
+    EXPECT_EQ(linear.max_context(), 2500u);
+    const auto dynamic = read(scaling({{"rope_type", "dynamic"}, {"factor", 2.0}}));
+    EXPECT_EQ(dynamic.rope_scaling.kind, RopeScaling::Kind::dynamic);
+    EXPECT_EQ(dynamic.max_context(), 1000u);
+    support::expect_error<eigenlm::FormatError>([] { read(scaling({{"type", "linear"}, {"factor", 0.5}})); }, {"rope_scaling.factor", "0.5"});
+    support::expect_error<eigenlm::FormatError>([] { read(scaling({{"type", "linear"}})); }, {"rope_scaling.factor", "missing"});
+}
+
+TEST(Config, ReadsYarn) {
+    const auto plain = read(scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 500}}));
+    EXPECT_EQ(plain.rope_scaling.kind, RopeScaling::Kind::yarn);
+    EXPECT_EQ(plain.rope_scaling.original_max_position_embeddings, 500u);
+    EXPECT_EQ(plain.rope_scaling.beta_fast, 32);
+    EXPECT_EQ(plain.rope_scaling.beta_slow, 1);
+    EXPECT_TRUE(plain.rope_scaling.truncate);
+    EXPECT_DOUBLE_EQ(plain.rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1);
+    EXPECT_EQ(plain.max_context(), 2000u);
+    const json all = {{"rope_type", "yarn"}, {"factor", 2.0}, {"beta_fast", 20}, {"beta_slow", 2}, {"truncate", false}, {"attention_factor", 0.75}};
+    const auto set = read(scaling(all)).rope_scaling;
+    EXPECT_EQ(set.original_max_position_embeddings, 1000u);
+    EXPECT_EQ(set.beta_fast, 20);
+    EXPECT_EQ(set.beta_slow, 2);
+    EXPECT_FALSE(set.truncate);
+    EXPECT_EQ(set.attention_factor, 0.75);
+    const auto deepseek = read(scaling({{"type", "yarn"}, {"factor", 4.0}, {"mscale", 2.0}, {"mscale_all_dim", 0.5}})).rope_scaling;
+    EXPECT_DOUBLE_EQ(deepseek.attention_factor, (0.2 * std::log(4.0) + 1) / (0.05 * std::log(4.0) + 1));
+    const auto ratio = read(scaling({{"type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 250}}));
+    EXPECT_EQ(ratio.rope_scaling.factor, 4.0);
+    const auto above = read(with(scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 500}}),
+                                 {{"original_max_position_embeddings", 250}}));
+    EXPECT_EQ(above.rope_scaling.original_max_position_embeddings, 250u) << "the config's own field goes first";
+    support::expect_error<eigenlm::FormatError>([] { read(with(scaling({{"type", "yarn"}, {"factor", 2.0}}), {{"rope_theta", 1}})); },
+                                                {"rope_theta"});
 }
 
 struct Refusal {
@@ -164,8 +241,8 @@ struct Refusal {
 
 TEST(Config, RefusesWhatItWouldComputeWrongly) {
     const std::vector<Refusal> cases = {
-        {{{"model_type", "mistral"}}, {"model_type", "mistral", "llama", "qwen2"}},
-        {{{"model_type", "qwen3"}}, {"model_type", "qwen3"}},
+        {{{"model_type", "gemma"}}, {"model_type", "gemma", "llama", "mistral", "qwen2", "qwen3"}},
+        {{{"model_type", "qwen3"}, {"attention_bias", true}}, {"attention_bias"}},
         {{{"model_type", "LLAMA"}}, {"model_type"}},
         {{{"hidden_act", "gelu"}}, {"hidden_act", "gelu", "silu"}},
         {{{"attention_bias", true}}, {"attention_bias"}},
@@ -174,13 +251,10 @@ TEST(Config, RefusesWhatItWouldComputeWrongly) {
         {{{"use_sliding_window", true}}, {"use_sliding_window"}},
         {{{"sliding_window", 16}}, {"sliding_window"}},
         {{{"layer_types", {"full_attention", "sliding_attention"}}}, {"layer_types", "sliding_attention"}},
-        {{{"layer_types", {7}}}, {"layer_types", "7"}},
+        {{{"layer_types", {7, 7, 7}}}, {"layer_types", "7"}},
         {{{"quantization_config", {{"bits", 4}}}}, {"quantization_config"}},
         {{{"partial_rotary_factor", 0.5}}, {"partial_rotary_factor"}},
         {{{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}, {"rope_parameters.partial_rotary_factor"}},
-        {{{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}}}, {"rope_scaling.rope_type", "yarn"}},
-        {{{"rope_scaling", {{"type", "linear"}, {"factor", 4.0}}}}, {"rope_scaling", "linear"}},
-        {{{"rope_scaling", {{"type", "dynamic"}, {"factor", 4.0}}}}, {"rope_scaling", "dynamic"}},
         {{{"rope_parameters", {{"rope_type", "longrope"}}}}, {"rope_parameters.rope_type", "longrope"}},
     };
     for (const auto& refusal : cases)
@@ -239,7 +313,6 @@ TEST(Config, RefusesValuesOutOfRange) {
         {bad_llama3({{"low_freq_factor", 0}}), {"rope_scaling.low_freq_factor"}},
         {bad_llama3({{"high_freq_factor", 1.0}}), {"rope_scaling.high_freq_factor", "low_freq_factor"}},
         {bad_llama3({{"original_max_position_embeddings", 0}}), {"rope_scaling.original_max_position_embeddings"}},
-        {bad_llama3({{"original_max_position_embeddings", nullptr}}), {"original_max_position_embeddings", "missing"}},
         {{{"tie_word_embeddings", "yes"}}, {"tie_word_embeddings", "true or false"}},
         {{{"attention_bias", 1}}, {"attention_bias"}},
         {{{"layer_types", "full_attention"}}, {"layer_types", "an array"}},

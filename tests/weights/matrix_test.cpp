@@ -18,7 +18,7 @@ Matrix numbered(std::size_t outputs, std::size_t inputs, WeightLayout layout) {
     std::vector<float> row(inputs);
     for (std::size_t j = 0; j < outputs; ++j) {
         std::iota(row.begin(), row.end(), static_cast<float>(1000 * j + 1));
-        matrix.set_row(j, row);
+        matrix.set_rows(j, 1, row.data());
     }
     return matrix;
 }

@@ -66,4 +66,27 @@ inline float f16_to_f32(std::uint16_t bits) {
     return std::bit_cast<float>(sign | (std::uint32_t(113 - shift) << 23) | (mantissa << 13));
 }
 
+/// The nearest bfloat16, ties to even; NaNs stay NaNs.
+inline std::uint16_t f32_to_bf16(float x) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+    if (is_nan(x)) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);  // quiet
+    return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/// The nearest half, ties to even; infinite from 65520 on; NaNs stay NaNs.
+inline std::uint16_t f32_to_f16(float x) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x), magnitude = bits & 0x7fffffffu;
+    const std::uint32_t sign = (bits >> 16) & 0x8000u;
+    if (magnitude >= 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7c00u | (magnitude > 0x7f800000u ? 0x200u : 0u));
+    if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
+    if (magnitude < 0x33000000u) return static_cast<std::uint16_t>(sign);  // below half of the smallest
+    // Subnormal halves keep fewer bits: their leading one, made explicit, moves right until the exponent is theirs.
+    const std::uint32_t exponent = magnitude >> 23;
+    const std::uint32_t shift = exponent < 113 ? 126 - exponent : 13;
+    const std::uint32_t value = exponent < 113 ? (magnitude & 0x7fffffu) | 0x800000u : magnitude - (112u << 23);
+    const std::uint32_t kept = value >> shift, half = 1u << (shift - 1), rest = value & (2 * half - 1);
+    const std::uint32_t up = rest > half || (rest == half && (kept & 1u)) ? 1 : 0;
+    return static_cast<std::uint16_t>(sign | (kept + up));
+}
+
 }  // namespace eigenlm::inline EIGENLM_ABI

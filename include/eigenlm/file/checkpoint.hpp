@@ -1,23 +1,15 @@
 #pragma once
-// A Hugging Face model folder: config.json, generation_config.json, model.safetensors.
+// A Hugging Face model folder: config.json, generation_config.json, weights in one safetensors file or several.
 #include <filesystem>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 
-#include "json.hpp"
-#include "mapped_file.hpp"
-#include "safetensors.hpp"
+#include "shards.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// The JSON file at `path`, parsed. Throws IoError or FormatError naming it.
-inline nlohmann::json read_json(const std::filesystem::path& path) {
-    const MappedFile file(path);
-    return parse_json(file.text(), file.path());
-}
-
-/// An opened model folder. The tensors' bytes stay mapped as long as it lives.
+/// An opened model folder.
 class Checkpoint {
   public:
     /// Throws IoError when the folder or a file in it is missing, FormatError when one is broken, and UnsupportedError
@@ -33,7 +25,7 @@ class Checkpoint {
     const nlohmann::json& config() const { return config_; }
     /// generation_config.json's content; null where the folder has none.
     const nlohmann::json& generation_config() const { return generation_config_; }
-    const SafetensorsFile& tensors() const { return tensors_; }
+    const TensorSource& tensors() const { return *tensors_; }
 
   private:
     explicit Checkpoint(const std::filesystem::path& folder)
@@ -51,23 +43,24 @@ class Checkpoint {
         if (folder.extension() == ".gguf") throw UnsupportedError(folder.string(), "GGUF files are not supported");
         throw IoError(folder.string(), "expected a Hugging Face model folder, found a file");
     }
-    static SafetensorsFile open_weights(const std::filesystem::path& folder) {
-        const auto file = folder / "model.safetensors", index = folder / "model.safetensors.index.json";
-        std::error_code ignored;
-        if (!std::filesystem::exists(file, ignored)) {
-            if (std::filesystem::exists(index, ignored))
-                throw UnsupportedError(index.string(), "checkpoints in several files are not supported");
-            if (std::filesystem::exists(folder / "pytorch_model.bin", ignored))
-                throw UnsupportedError((folder / "pytorch_model.bin").string(),
-                                       "pickled weights are not supported (expected model.safetensors)");
-        }
-        return SafetensorsFile(file);
+    static std::unique_ptr<const TensorSource> open_weights(const std::filesystem::path& folder) {
+        const auto file = folder / "model.safetensors", index = folder / "model.safetensors.index.json",
+                   pickle = folder / "pytorch_model.bin";
+        const auto exists = [](const std::filesystem::path& path) {
+            std::error_code ignored;
+            return std::filesystem::exists(path, ignored);
+        };
+        if (exists(file)) return std::make_unique<SafetensorsFile>(file);
+        if (exists(index)) return std::make_unique<ShardedTensors>(index);
+        if (exists(pickle))
+            throw UnsupportedError(pickle.string(), "pickled weights are not supported (expected model.safetensors)");
+        throw IoError(file.string(), "No such file, and no model.safetensors.index.json");
     }
 
     std::filesystem::path folder_;
     nlohmann::json config_;
     nlohmann::json generation_config_;
-    SafetensorsFile tensors_;
+    std::unique_ptr<const TensorSource> tensors_;
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

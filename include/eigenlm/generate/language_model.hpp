@@ -10,6 +10,7 @@
 
 #include "../file/checkpoint.hpp"
 #include "generation.hpp"
+#include "score.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -41,6 +42,11 @@ class LanguageModel {
         return ids;
     }
 
+    /// How likely the model finds a text of at least two ids; see eigenlm::score.
+    Score score(std::span<const TokenId> ids, const ScoreOptions& options = {}) const {
+        return eigenlm::score(model_, ids, options);
+    }
+
     /// A sequence to run by hand, step by step.
     Session session(const SessionOptions& options = {}) const { return Session(model_, options); }
 
@@ -49,8 +55,8 @@ class LanguageModel {
     const GenerationDefaults& defaults() const { return defaults_; }
     /// The level of the kernels in use.
     Isa isa() const { return model_->compute().kernels.isa; }
-    /// The weights' type: "f32".
-    const char* dtype() const { return model_->transformer().dtype(); }
+    /// How the weights are stored.
+    WeightType dtype() const { return model_->transformer().dtype(); }
     std::size_t threads() const { return model_->compute().pool.size(); }
     /// Positions a session can have at most.
     std::size_t context() const { return model_->context(); }
@@ -63,8 +69,8 @@ class LanguageModel {
     GenerationDefaults defaults_;
 };
 
-/// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors and, where it is there,
-/// generation_config.json. Throws IoError, FormatError or UnsupportedError, naming file and field, for a folder that
+/// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json and
+/// the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or UnsupportedError, naming file and field, for a folder that
 /// cannot be used; ResourceError when memory does not suffice; CancelledError when options.cancel asked for it.
 inline LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {}) {
     const Checkpoint checkpoint = Checkpoint::open(folder);

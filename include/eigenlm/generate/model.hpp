@@ -17,6 +17,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 struct ModelOptions {
     std::size_t threads = 0;                ///< 0: as many as the machine has
     std::optional<Isa> isa = std::nullopt;  ///< default: EIGENLM_ISA, or else the best there is
+    std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them; f32 where it has several
     std::size_t context = 0;                ///< most positions of a session; 0: the model's, at most 32,768
     ProgressFunction progress = nullptr;    ///< bytes of packed weights
     std::stop_token cancel = {};            ///< ends the load with a CancelledError
@@ -27,8 +28,7 @@ class Model {
   public:
     /// Reads the weights from `source` (see load_weights). Throws what the source throws, ArgumentError for options out
     /// of range, ResourceError when memory does not suffice.
-    template <class Source>
-    Model(const ModelConfig& config, const Source& source, const ModelOptions& options = {})
+    Model(const ModelConfig& config, const TensorSource& source, const ModelOptions& options = {})
         : pool_((check(config), options.threads)),
           compute_{kernels(options.isa ? *options.isa : default_isa()), pool_},
           context_(context_of(config, options.context)),
@@ -43,28 +43,40 @@ class Model {
     std::size_t context() const { return context_; }
 
   private:
-    template <class Source>
-    std::unique_ptr<const AnyTransformer> make(const ModelConfig& config, const Source& source, const ModelOptions& options) {
+    std::unique_ptr<const AnyTransformer> make(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
         switch (config.family) {
-            case ModelFamily::llama: return make_as<Llama, F32>(config, source, options);
-            case ModelFamily::qwen2: return make_as<Qwen2, F32>(config, source, options);
+            case ModelFamily::llama: return make_as<Llama>(config, source, options);
+            case ModelFamily::mistral: return make_as<Mistral>(config, source, options);
+            case ModelFamily::qwen2: return make_as<Qwen2>(config, source, options);
+            case ModelFamily::qwen3: return make_as<Qwen3>(config, source, options);
         }
         throw UnsupportedError("model_type", "unknown architecture");
     }
-    template <class Arch, class Weight, class Source>
-    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const Source& source, const ModelOptions& options) {
+    template <class Arch>
+    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
+        switch (options.dtype ? *options.dtype : stored_type(config, source)) {
+            case WeightType::f32: return make_as<Arch, F32>(config, source, options);
+            case WeightType::bf16: return make_as<Arch, Bf16>(config, source, options);
+            case WeightType::f16: return make_as<Arch, F16>(config, source, options);
+        }
+        throw UnsupportedError("dtype", "unknown weight type");
+    }
+    template <class Arch, class Weight>
+    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
         return std::make_unique<Transformer<Arch, Weight>>(load_weights<Weight>(
-            config, source, pool_, {compute_.kernels.layout, Arch::qkv_bias, options.progress, options.cancel}));
+            config, source, pool_,
+            {compute_.kernels.layout, Arch::qkv_bias, Arch::qk_norm, options.progress, options.cancel}));
     }
 
     static std::size_t context_of(const ModelConfig& config, std::size_t wish) {
         constexpr std::size_t most_by_default = 32768;
         if (wish == 0) return std::min(config.max_position_embeddings, most_by_default);
-        if (wish > config.max_position_embeddings)
-            throw ArgumentError("context", "expected at most the model's max_position_embeddings (" +
-                                               std::to_string(config.max_position_embeddings) + "), found " +
-                                               std::to_string(wish));
-        return wish;
+        if (wish <= config.max_context()) return wish;
+        const std::string found = std::to_string(config.max_context()) + "), found " + std::to_string(wish);
+        if (config.rope_scaling.kind == RopeScaling::Kind::dynamic)
+            throw UnsupportedError("context", "dynamic RoPE scaling past its original length (" + found + ") is not supported: "
+                                              "it would change the keys that are cached already");
+        throw ArgumentError("context", "expected at most what the model's rotations are made for (" + found);
     }
 
     ThreadPool pool_;

@@ -11,7 +11,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How a weight matrix [n, k] lies in memory.
 enum class WeightLayout {
     rows,    ///< [n][k], as checkpoints have it
-    panels,  ///< [ceil(n / 16)][k][16]: 16 outputs side by side, the last panel filled up with zeros
+    panels,  ///< [ceil(n / 16)][k][16]: 16 outputs side by side, the last panel filled up with zeros; bf16:
+             ///< [ceil(n / 16)][ceil(k / 32) 16][16][2], pairs of inputs side by side, k filled up with zeros
 };
 
 /// How the two halves of a rotated pair lie in a head of `head_dim` numbers.
@@ -20,13 +21,20 @@ enum class RopeLayout {
     interleaved,  ///< pair i is (2 i, 2 i + 1): the original Llama code
 };
 
+/// Inputs that a bf16 product takes in at a time (the depth of an AMX tile): inputs are filled up with zeros to a multiple.
+inline constexpr std::size_t bf16_chunk = 32;
+
 /// out[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]
-struct MatmulF32 {
-    Rows<const float> x;    // [rows, k]
-    const float* weight;    // packed in the table's layout, [n, k]
-    const float* bias;      // [n], or null
-    Rows<float> out;        // [rows, n]
+template <class Input, class Weight>
+struct Matmul {
+    Rows<const Input> x;   // [rows, k]; bf16: filled up with zeros to a multiple of bf16_chunk
+    const Weight* weight;  // packed in the table's layout, [n, k]
+    const float* bias;     // [n], or null
+    Rows<float> out;       // [rows, n]
 };
+using MatmulF32 = Matmul<float, float>;
+using MatmulF16 = Matmul<float, std::uint16_t>;           // weights are halfs
+using MatmulBf16 = Matmul<std::uint16_t, std::uint16_t>;  // inputs and weights are bfloat16
 
 /// Softmax attention of one group of query heads, which share one key/value head, at one position.
 struct AttentionF32 {
@@ -36,7 +44,8 @@ struct AttentionF32 {
     std::size_t block_stride;     // floats from one physical block to the next
     std::size_t values_offset;    // floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
     std::size_t value_stride;     // head_dim rounded up to 16
-    std::size_t length;           // keys to attend to: positions [0, length)
+    std::size_t first;            // keys to attend to: positions [first, length)
+    std::size_t length;
     std::size_t group;            // query heads
     std::size_t head_dim;
     float scale;                  // 1 / sqrt(head_dim)
@@ -59,7 +68,11 @@ struct KernelTable {
 
     /// The outputs of panels [first, last), i.e. columns [16 first, min(n, 16 last)) of `out`.
     void (*matmul_f32)(const MatmulF32&, std::size_t first, std::size_t last);
-    /// out = x / sqrt(mean(x^2) + epsilon) * gain, n numbers
+    void (*matmul_bf16)(const MatmulBf16&, std::size_t first, std::size_t last);
+    void (*matmul_f16)(const MatmulF16&, std::size_t first, std::size_t last);
+    /// out = x rounded to bfloat16, n numbers, and zeros up to a multiple of bf16_chunk
+    void (*round_bf16)(const float* x, std::size_t n, std::uint16_t* out);
+    /// out = x / sqrt(mean(x^2) + epsilon) * gain, n numbers; out may be x
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.
     void (*rope)(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout);

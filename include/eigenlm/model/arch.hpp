@@ -6,14 +6,23 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// Llama 2, 3, 3.1, 3.2 (Touvron et al., 2023; Dubey et al., 2024).
 struct Llama {
-    static constexpr ModelFamily family = ModelFamily::llama;
-    static constexpr bool qkv_bias = false;
+    static constexpr bool qkv_bias = false;  // biases on q, k and v
+    static constexpr bool qk_norm = false;   // RMSNorm of each head of q and k before they are rotated
 };
 
-/// Qwen2 and Qwen2.5 (Yang et al., 2024): Llama's block with biases on q, k and v.
+/// Mistral (Jiang et al., 2023) is Llama with sliding windows, and those are ModelConfig's.
+using Mistral = Llama;
+
+/// Qwen2 and Qwen2.5 (Yang et al., 2024).
 struct Qwen2 {
-    static constexpr ModelFamily family = ModelFamily::qwen2;
     static constexpr bool qkv_bias = true;
+    static constexpr bool qk_norm = false;
+};
+
+/// Qwen3's dense models (Yang et al., 2025).
+struct Qwen3 {
+    static constexpr bool qkv_bias = false;
+    static constexpr bool qk_norm = true;
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstddef>
 
+#include "../weights/layer.hpp"
+#include "norm.hpp"
 #include "pass.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -12,22 +14,33 @@ namespace eigenlm::inline EIGENLM_ABI {
 template <class Arch, class Weight>
 class Attention {
   public:
-    Attention(const ModelConfig& config, Matrix<Weight> qkv, Buffer<float> qkv_bias, Matrix<Weight> output)
-        : config_(config),
+    /// Takes its part of the layer's weights.
+    Attention(const ModelConfig& config, std::size_t layer, LayerWeights<Weight>& w)
+        : num_heads_(config.num_heads),
+          num_kv_heads_(config.num_kv_heads),
+          head_dim_(config.head_dim),
+          window_(config.window(layer)),
+          rope_layout_(config.rope_layout),
           scale_(scale(config.head_dim)),
-          qkv_(std::move(qkv)),
-          qkv_bias_(std::move(qkv_bias)),
-          output_(std::move(output)) {}
+          qkv_(std::move(w.qkv)),
+          qkv_bias_(std::move(w.qkv_bias)),
+          q_norm_(std::move(w.q_norm), config.rms_norm_eps),
+          k_norm_(std::move(w.k_norm), config.rms_norm_eps),
+          output_(std::move(w.attention_output)) {}
 
     /// a.normed -> a.projected; the rows' keys and values go into layer `layer` of their caches.
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply(pass.compute, a.normed, qkv_, bias, a.qkv);
+        multiply(pass.compute, a.normed, qkv_, bias, a.qkv, a.narrow);
         show(pass, layer, a, "q_proj", "k_proj", "v_proj");
+        if constexpr (Arch::qk_norm) {
+            norm_heads(pass, a);
+            show(pass, layer, a, "q_norm", "k_norm", nullptr);
+        }
         rotate_and_store(pass, layer, a);
         show(pass, layer, a, "q_rope", "k_rope", nullptr);
         attend(pass, layer, a);
-        multiply(pass.compute, a.attended, output_, nullptr, a.projected);
+        multiply(pass.compute, a.attended, output_, nullptr, a.projected, a.narrow);
         pass.show("o_proj", static_cast<int>(layer), a.projected);
     }
 
@@ -43,29 +56,40 @@ class Attention {
         if (v) pass.show(v, static_cast<int>(layer), a.v());
     }
 
+    void norm_heads(const Pass& pass, Activations& a) const {
+        each_row(pass.compute, a.qkv.rows, a.qkv.rows * a.qkv.cols, [&](std::size_t row, std::size_t) {
+            for (std::size_t h = 0; h < num_heads_; ++h) q_norm_(pass.compute.kernels, a.q()[row] + h * head_dim_);
+            for (std::size_t h = 0; h < num_kv_heads_; ++h) k_norm_(pass.compute.kernels, a.k()[row] + h * head_dim_);
+        });
+    }
+
     void rotate_and_store(const Pass& pass, std::size_t layer, Activations& a) const {
-        const std::size_t d = config_.head_dim, heads = config_.num_heads + config_.num_kv_heads;
+        const std::size_t d = head_dim_, heads = num_heads_ + num_kv_heads_;
         for (const Segment& segment : pass.segments) {
             const LayerCache cache = segment.cache->layer(layer);
             each_row(pass.compute, segment.rows, segment.rows * a.qkv.cols, [&](std::size_t i, std::size_t) {
                 const std::size_t row = segment.first_row + i, position = segment.position(row);
                 const float *cos = pass.rope.cos(position), *sin = pass.rope.sin(position);
                 for (std::size_t h = 0; h < heads; ++h)  // k's heads follow q's
-                    pass.compute.kernels.rope(a.qkv[row] + h * d, cos, sin, d, config_.rope_layout);
-                for (std::size_t h = 0; h < config_.num_kv_heads; ++h)
+                    pass.compute.kernels.rope(a.qkv[row] + h * d, cos, sin, d, rope_layout_);
+                for (std::size_t h = 0; h < num_kv_heads_; ++h)
                     cache.store(position, h, a.k()[row] + h * d, a.v()[row] + h * d);
             });
         }
     }
 
+    /// Of `length` positions, how many the last one attends to.
+    std::size_t keys(std::size_t length) const { return window_ != 0 && window_ < length ? window_ : length; }
+
     void attend(const Pass& pass, std::size_t layer, Activations& a) const {
-        const std::size_t kv_heads = config_.num_kv_heads, d = config_.head_dim;
+        const std::size_t kv_heads = num_kv_heads_, d = head_dim_, group = num_heads_ / num_kv_heads_;
         for (const Segment& segment : pass.segments) {
             const LayerCache cache = segment.cache->layer(layer);
-            const std::size_t work = segment.rows * (segment.cache->length() + segment.rows) * config_.query_size();
+            const std::size_t work = segment.rows * keys(segment.cache->length() + segment.rows) * num_heads_ * d;
             each_row(pass.compute, segment.rows * kv_heads, work, [&](std::size_t task, std::size_t thread) {
                 const std::size_t row = segment.first_row + task / kv_heads, kv_head = task % kv_heads;
-                const std::size_t first = kv_head * config_.group() * d;  // this group's query heads
+                const std::size_t first = kv_head * group * d;  // this group's query heads
+                const std::size_t length = segment.position(row) + 1;
                 pass.compute.kernels.attention_f32({
                     .q = a.q()[row] + first,
                     .cache = cache.head(kv_head),
@@ -73,8 +97,9 @@ class Attention {
                     .block_stride = cache.block_stride(),
                     .values_offset = cache.values_offset(),
                     .value_stride = LayerCache::value_stride(d),
-                    .length = segment.position(row) + 1,
-                    .group = config_.group(),
+                    .first = length - keys(length),
+                    .length = length,
+                    .group = group,
                     .head_dim = d,
                     .scale = scale_,
                     .out = a.attended[row] + first,
@@ -84,11 +109,14 @@ class Attention {
         }
     }
 
-    ModelConfig config_;
+    std::size_t num_heads_, num_kv_heads_, head_dim_;
+    std::size_t window_;  // positions that one attends to, its own included; 0: all
+    RopeLayout rope_layout_;
     float scale_;
-    Matrix<Weight> qkv_;      // [query_size + 2 kv_size, hidden]
-    Buffer<float> qkv_bias_;  // [query_size + 2 kv_size], or empty
-    Matrix<Weight> output_;   // [hidden, query_size]
+    Matrix<Weight> qkv_;       // [query_size + 2 kv_size, hidden]
+    Buffer<float> qkv_bias_;   // [query_size + 2 kv_size], or empty
+    RmsNorm q_norm_, k_norm_;  // over head_dim; unused without Arch::qk_norm
+    Matrix<Weight> output_;    // [hidden, query_size]
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -3,16 +3,16 @@
 #include "attention.hpp"
 #include "mlp.hpp"
 #include "norm.hpp"
-#include "../weights/layer.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
 template <class Arch, class Weight>
 class DecoderBlock {
   public:
-    DecoderBlock(const ModelConfig& config, LayerWeights<Weight> w)
+    /// Block number `layer` of a model.
+    DecoderBlock(const ModelConfig& config, std::size_t layer, LayerWeights<Weight> w)
         : attention_norm_(std::move(w.attention_norm), config.rms_norm_eps),
-          attention_(config, std::move(w.qkv), std::move(w.qkv_bias), std::move(w.attention_output)),
+          attention_(config, layer, w),
           mlp_norm_(std::move(w.mlp_norm), config.rms_norm_eps),
           mlp_(std::move(w.gate_up), std::move(w.down)) {}
 

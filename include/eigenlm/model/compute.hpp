@@ -19,19 +19,6 @@ namespace detail {
 inline constexpr std::size_t parallel_work = 1 << 16;
 }  // namespace detail
 
-/// out = x * weight^T + bias.   x: [rows, inputs], bias: [outputs] or null, out: [rows, outputs]
-inline void multiply(const Compute& compute, Rows<const float> x, const Matrix<F32>& weight, const float* bias,
-                     Rows<float> out) {
-    const MatmulF32 product{x, weight.data(), bias, out};
-    const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
-        compute.kernels.matmul_f32(product, first, last);
-    };
-    if (x.rows * weight.inputs() * weight.outputs() < detail::parallel_work)
-        panels(0, weight.panels(), 0);
-    else
-        compute.pool.split(weight.panels(), 1, panels);
-}
-
 /// Calls f(row, thread) for every row, on all threads when `work` (multiply-adds, roughly) is worth it.
 template <class F>
 void each_row(const Compute& compute, std::size_t rows, std::size_t work, const F& f) {
@@ -42,6 +29,45 @@ void each_row(const Compute& compute, std::size_t rows, std::size_t work, const 
         part(0, rows, 0);
     else
         compute.pool.for_each(rows, 1, part);
+}
+
+/// Room for the rows of a product's input in another type.   [max rows, largest number of inputs, filled up]
+using NarrowRows = Buffer<std::uint16_t>;
+
+namespace detail {
+
+template <class Weight>
+auto product(const Compute&, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out, NarrowRows&) {
+    return Matmul<float, typename Weight::Storage>{x, weight.data(), bias, out};
+}
+/// bf16 weights take bf16 inputs, as the hardware's instructions do.
+inline MatmulBf16 product(const Compute& compute, Rows<const float> x, const Matrix<Bf16>& weight, const float* bias,
+                          Rows<float> out, NarrowRows& narrow) {
+    const Rows<std::uint16_t> rounded = {narrow.data(), x.rows, x.cols, round_up(x.cols, bf16_chunk)};
+    each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
+        compute.kernels.round_bf16(x[r], x.cols, rounded[r]);
+    });
+    return {rounded, weight.data(), bias, out};
+}
+
+inline void run(const KernelTable& kernels, const MatmulF32& m, std::size_t first, std::size_t last) { kernels.matmul_f32(m, first, last); }
+inline void run(const KernelTable& kernels, const MatmulF16& m, std::size_t first, std::size_t last) { kernels.matmul_f16(m, first, last); }
+inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t first, std::size_t last) { kernels.matmul_bf16(m, first, last); }
+
+}  // namespace detail
+
+/// out = x * weight^T + bias.   x: [rows, inputs], bias: [outputs] or null, out: [rows, outputs]
+template <class Weight>
+void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out,
+              NarrowRows& narrow) {
+    const auto product = detail::product(compute, x, weight, bias, out, narrow);
+    const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
+        detail::run(compute.kernels, product, first, last);
+    };
+    if (x.rows * weight.inputs() * weight.outputs() < detail::parallel_work)
+        panels(0, weight.panels(), 0);
+    else
+        compute.pool.split(weight.panels(), 1, panels);
 }
 
 /// hidden += x, [rows, cols]

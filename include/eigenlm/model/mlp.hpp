@@ -11,12 +11,12 @@ class Mlp {
 
     /// a.projected = down(silu(gate(a.normed)) * up(a.normed))
     void operator()(const Pass& pass, Activations& a) const {
-        multiply(pass.compute, a.normed, gate_up_, nullptr, a.gate_up);
+        multiply(pass.compute, a.normed, gate_up_, nullptr, a.gate_up, a.narrow);
         const Rows<float> gate = a.gate(), up = a.up();
         each_row(pass.compute, gate.rows, gate.rows * gate.cols * 8, [&](std::size_t r, std::size_t) {
             pass.compute.kernels.silu_mul(gate[r], up[r], gate.cols, gate[r]);
         });
-        multiply(pass.compute, gate, down_, nullptr, a.projected);
+        multiply(pass.compute, gate, down_, nullptr, a.projected, a.narrow);
     }
 
   private:

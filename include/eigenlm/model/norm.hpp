@@ -7,7 +7,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 class RmsNorm {
   public:
-    /// gain: [hidden]
+    /// gain: [size]
     RmsNorm(Buffer<float> gain, float epsilon) : gain_(std::move(gain)), epsilon_(epsilon) {}
 
     /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row
@@ -16,6 +16,8 @@ class RmsNorm {
             compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
         });
     }
+    /// x, [size], in place.
+    void operator()(const KernelTable& kernels, float* x) const { kernels.rms_norm(x, gain_.data(), epsilon_, gain_.size(), x); }
 
   private:
     Buffer<float> gain_;

@@ -1,5 +1,6 @@
 #pragma once
 // What one forward pass works on: which rows belong to which sequence, and the activations.
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <span>
@@ -24,8 +25,8 @@ struct Segment {
 };
 
 /// Sees intermediate results, under Hugging Face's names: "embed_tokens", then per layer "input_layernorm", "q_proj",
-/// "k_proj", "v_proj", "q_rope", "k_rope", "o_proj", "post_attention_layernorm", "down_proj" and "layer" (the block's
-/// output), then "norm". `layer` is -1 outside the layers. Values are valid during the call.
+/// "k_proj", "v_proj", in Qwen3 "q_norm" and "k_norm", "q_rope", "k_rope", "o_proj", "post_attention_layernorm",
+/// "down_proj" and "layer" (the block's output), then "norm". `layer` is -1 outside the layers. Values are valid during the call.
 using Tap = std::function<void(std::string_view name, int layer, Rows<const float> values)>;
 
 /// One forward pass over `rows` rows.
@@ -51,7 +52,9 @@ struct Pass {
 class Activations {
   public:
     Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
-        : max_rows_(max_rows),
+        : narrow(checked_mul(max_rows, round_up(std::max({c.hidden_size, c.query_size(), c.intermediate_size}), bf16_chunk),
+                             "workspace")),
+          max_rows_(max_rows),
           hidden_(storage(max_rows, c.hidden_size)),
           normed_(storage(max_rows, c.hidden_size)),
           projected_(storage(max_rows, c.hidden_size)),
@@ -88,6 +91,7 @@ class Activations {
     Rows<float> qkv;        // [rows, query_size + 2 kv_size]
     Rows<float> attended;   // [rows, query_size]: the heads' outputs
     Rows<float> gate_up;    // [rows, 2 intermediate]
+    NarrowRows narrow;      // a product's input, rounded
 
     Rows<float> q() const { return qkv.columns(0, config_.query_size()); }
     Rows<float> k() const { return qkv.columns(config_.query_size(), config_.kv_size()); }

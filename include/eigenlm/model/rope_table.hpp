@@ -1,5 +1,6 @@
 #pragma once
 // Rotary position embedding (Su et al., 2021): the cosines and sines of every position, computed once.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -16,10 +17,28 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 namespace detail {
 
-/// Low frequencies are divided by the factor, high ones stay, those between are blended (Dubey et al., 2024; the steps
-/// and their rounding are those of transformers' modeling_rope_utils).
-inline float scale_frequency(float frequency, const RopeScaling& s) {
-    if (s.kind == RopeScaling::Kind::none) return frequency;
+/// Pairs between which YaRN blends: `first` is the one that turns beta_fast times within the original length, `last` the
+/// one that turns beta_slow times. In double precision, as Python.
+struct YarnRange {
+    double first, last;
+};
+inline YarnRange yarn_range(const ModelConfig& config) {
+    const RopeScaling& s = config.rope_scaling;
+    const auto pair = [&](double turns) {
+        const auto length = static_cast<double>(s.original_max_position_embeddings);
+        return static_cast<double>(config.head_dim) * std::log(length / (turns * 2 * std::numbers::pi)) /
+               (2 * std::log(config.rope_theta));
+    };
+    double first = pair(s.beta_fast), last = pair(s.beta_slow);
+    if (s.truncate) first = std::floor(first), last = std::ceil(last);
+    first = std::max(first, 0.0);
+    last = std::min(last, static_cast<double>(config.head_dim - 1));
+    if (first == last) last += 0.001;  // transformers' way out of 0 / 0
+    return {first, last};
+}
+
+/// Low frequencies are divided by the factor, high ones stay, those between are blended.
+inline float scale_llama3(float frequency, const RopeScaling& s) {
     const auto original = static_cast<double>(s.original_max_position_embeddings);
     const auto factor = static_cast<float>(s.factor);
     const float wavelength = 1.0f / frequency * static_cast<float>(2 * std::numbers::pi);  // torch divides a number so
@@ -30,16 +49,32 @@ inline float scale_frequency(float frequency, const RopeScaling& s) {
     return (1.0f - smooth) * frequency / factor + smooth * frequency;
 }
 
+/// The blend of 1 / power and 1 / (factor * power) for pair `i`.
+inline float scale_yarn(float power, std::size_t i, double factor, const YarnRange& range) {
+    const float position = (static_cast<float>(i) - static_cast<float>(range.first)) / static_cast<float>(range.last - range.first);
+    const float kept = 1.0f - std::clamp(position, 0.0f, 1.0f);
+    const float stretched = 1.0f / (static_cast<float>(factor) * power);
+    return stretched * (1.0f - kept) + 1.0f / power * kept;
+}
+
 }  // namespace detail
 
-/// Angle per position of each pair of a head, [head_dim / 2], in transformers' float32 steps.
+/// Angle per position of each pair of a head, [head_dim / 2], in the float32 steps of transformers' modeling_rope_utils.
 inline std::vector<float> rope_frequencies(const ModelConfig& config) {
     const FloatState state;
+    const RopeScaling& s = config.rope_scaling;
+    const detail::YarnRange range = s.kind == RopeScaling::Kind::yarn ? detail::yarn_range(config) : detail::YarnRange{};
     std::vector<float> frequencies(config.head_dim / 2);
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
         const auto power = static_cast<float>(std::pow(config.rope_theta, static_cast<double>(exponent)));
-        frequencies[i] = detail::scale_frequency(1.0f / power, config.rope_scaling);
+        switch (s.kind) {
+            case RopeScaling::Kind::none:
+            case RopeScaling::Kind::dynamic: frequencies[i] = 1.0f / power; break;
+            case RopeScaling::Kind::linear: frequencies[i] = 1.0f / power / static_cast<float>(s.factor); break;
+            case RopeScaling::Kind::llama3: frequencies[i] = detail::scale_llama3(1.0f / power, s); break;
+            case RopeScaling::Kind::yarn: frequencies[i] = detail::scale_yarn(power, i, s.factor, range); break;
+        }
     }
     return frequencies;
 }
@@ -81,6 +116,7 @@ class RopeTable {
     /// Room for `positions` positions, none of them computed yet.
     RopeTable(const ModelConfig& config, std::size_t positions)
         : frequencies_(rope_frequencies(config)),
+          factor_(static_cast<float>(config.rope_scaling.attention_factor)),
           positions_(positions),
           values_(checked_mul(positions, config.head_dim, "RoPE table")) {}
 
@@ -93,6 +129,8 @@ class RopeTable {
                     const float angle = static_cast<float>(p) * frequencies_[i];  // rounded to float, as transformers does
                     float* const at = values_.data() + 2 * half * p + i;
                     detail::sin_cos(static_cast<double>(angle), at[half], at[0]);
+                    at[0] *= factor_;
+                    at[half] *= factor_;
                 }
         });
     }
@@ -105,6 +143,7 @@ class RopeTable {
 
   private:
     std::vector<float> frequencies_;
+    float factor_ = 1;  // on cosines and sines
     std::size_t positions_ = 0;
     Buffer<float> values_;  // [positions][cos, sin][head_dim / 2]
 };

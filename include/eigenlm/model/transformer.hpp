@@ -25,8 +25,7 @@ class AnyTransformer {
     const ModelConfig& config() const { return config_; }
     /// Bytes of the packed matrices.
     std::size_t weight_bytes() const { return weight_bytes_; }
-    /// The weights' type: "f32".
-    virtual const char* dtype() const = 0;
+    virtual WeightType dtype() const = 0;
 
   protected:
     AnyTransformer(ModelConfig config, std::size_t weight_bytes) : config_(std::move(config)), weight_bytes_(weight_bytes) {}
@@ -45,7 +44,7 @@ class Transformer final : public AnyTransformer {
           final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
           head_(std::move(weights.head)) {
         blocks_.reserve(weights.layers.size());
-        for (auto& layer : weights.layers) blocks_.emplace_back(config(), std::move(layer));
+        for (std::size_t l = 0; l < weights.layers.size(); ++l) blocks_.emplace_back(config(), l, std::move(weights.layers[l]));
     }
 
     void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const override {
@@ -61,10 +60,10 @@ class Transformer final : public AnyTransformer {
         const Rows<float> normed = a.normed.middle(first, out.rows);
         final_norm_(pass.compute, a.hidden.middle(first, out.rows), normed);
         pass.show("norm", -1, normed);
-        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, out);
+        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, out, a.narrow);
     }
 
-    const char* dtype() const override { return Weight::name; }
+    WeightType dtype() const override { return Weight::type; }
 
   private:
     void embed(const Pass& pass, std::span<const TokenId> ids, Rows<float> hidden) const {

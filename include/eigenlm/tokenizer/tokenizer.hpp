@@ -14,7 +14,7 @@
 
 #include "../base/error.hpp"
 #include "../base/types.hpp"
-#include "../file/mapped_file.hpp"
+#include "../file/file.hpp"
 #include "added_tokens.hpp"
 #include "bpe.hpp"
 #include "nfc.hpp"
@@ -143,7 +143,7 @@ inline Tokenizer::Tokenizer(TokenizerParts&& parts)
 inline Tokenizer Tokenizer::load(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto file = std::filesystem::is_directory(path, ignored) ? path / "tokenizer.json" : path;
-    return from_json(MappedFile(file).text(), file.string());
+    return from_json(read_text(file), file.string());
 }
 
 inline std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

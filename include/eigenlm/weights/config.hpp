@@ -1,5 +1,7 @@
 #pragma once
 // config.json: the shape of a model and the constants of its arithmetic, under the field's names.
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -13,21 +15,32 @@
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// The families this library runs; each has a traits type in model/arch.hpp.
-enum class ModelFamily { llama, qwen2 };
+enum class ModelFamily { llama, mistral, qwen2, qwen3 };
 
+inline constexpr ModelFamily all_families[] = {ModelFamily::llama, ModelFamily::mistral, ModelFamily::qwen2, ModelFamily::qwen3};
+
+/// The family's `model_type`.
 constexpr const char* to_string(ModelFamily family) {
-    constexpr const char* names[] = {"llama", "qwen2"};
+    constexpr const char* names[] = {"llama", "mistral", "qwen2", "qwen3"};
     return names[static_cast<int>(family)];
 }
 
 /// How rotary frequencies are stretched for contexts longer than the model was first trained on.
 struct RopeScaling {
-    enum class Kind { none, llama3 };
+    /// linear: all are divided by the factor (Chen et al., 2023). dynamic: none are, up to the original length; what
+    /// lies beyond is not computed here, since it would change keys that are cached already. yarn: low ones are divided,
+    /// high ones stay, by the number of turns within the original length (Peng et al., 2023). llama3: the same by
+    /// wavelength (Dubey et al., 2024).
+    enum class Kind { none, linear, dynamic, yarn, llama3 };
     Kind kind = Kind::none;
-    double factor = 1;            // llama3: low frequencies are divided by this
-    double low_freq_factor = 1;   // llama3: wavelengths above original / low are "low frequency"
-    double high_freq_factor = 1;  // llama3: wavelengths below original / high are left as they are
-    std::size_t original_max_position_embeddings = 0;
+    double factor = 1;
+    std::size_t original_max_position_embeddings = 0;  // yarn, llama3
+    double low_freq_factor = 1;    // llama3: wavelengths above original / low are "low frequency"
+    double high_freq_factor = 1;   // llama3: wavelengths below original / high are left as they are
+    double beta_fast = 32;         // yarn: above so many turns a frequency stays
+    double beta_slow = 1;          // yarn: below so many turns it is divided
+    double attention_factor = 1;   // yarn: cosines and sines are multiplied by this
+    bool truncate = true;          // yarn: the blend begins and ends at whole pairs
 };
 
 struct ModelConfig {
@@ -45,8 +58,21 @@ struct ModelConfig {
     RopeScaling rope_scaling;
     RopeLayout rope_layout = RopeLayout::half;
     bool tie_word_embeddings = false;
+    std::vector<std::size_t> windows;  // [num_layers]: positions that one attends to, its own included; 0: all. Or empty: all 0
     std::vector<TokenId> eos_token_ids;
 
+    std::size_t window(std::size_t layer) const { return windows.empty() ? 0 : windows[layer]; }
+    /// Positions that the rotations are made for; at most 2^24, beyond which a float does not tell positions apart.
+    std::size_t max_context() const {
+        using enum RopeScaling::Kind;
+        const auto stretched = [this](std::size_t length) {
+            return static_cast<std::size_t>(std::min(static_cast<double>(length) * rope_scaling.factor, 0x1p24));
+        };
+        if (rope_scaling.kind == linear) return stretched(max_position_embeddings);
+        if (rope_scaling.kind == yarn)
+            return std::max(max_position_embeddings, stretched(rope_scaling.original_max_position_embeddings));
+        return max_position_embeddings;
+    }
     std::size_t query_size() const { return num_heads * head_dim; }
     std::size_t kv_size() const { return num_kv_heads * head_dim; }
     std::size_t qkv_size() const { return query_size() + 2 * kv_size(); }
@@ -66,53 +92,139 @@ inline void check(const ModelConfig& c) {
     require(c.num_kv_heads > 0 && c.num_heads > 0 && c.num_heads % c.num_kv_heads == 0, "num_kv_heads", "a divisor of num_heads");
     require(c.head_dim > 0 && c.head_dim % 2 == 0, "head_dim", "an even number");
     require(c.max_position_embeddings > 0, "max_position_embeddings", "at least 1");
+    require(c.windows.empty() || c.windows.size() == c.num_layers, "windows", "one for each layer, or none");
 }
 
 namespace detail {
 
 inline ModelFamily read_family(const JsonObject& json) {
     const std::string type = json.string("model_type");
-    for (const ModelFamily family : {ModelFamily::llama, ModelFamily::qwen2})
+    for (const ModelFamily family : all_families)
         if (type == to_string(family)) return family;
-    throw UnsupportedError(json.path("model_type"), "\"" + type.substr(0, 80) + "\" is not supported (expected llama or qwen2)");
+    throw UnsupportedError(json.path("model_type"),
+                           json_excerpt(type.substr(0, 80)) + " is not supported (expected llama, mistral, qwen2 or qwen3)");
 }
 
 /// Refuses what would change the numbers and is not computed here.
-inline void refuse_unsupported(const JsonObject& json, ModelFamily family, std::size_t max_positions) {
+inline void refuse_unsupported(const JsonObject& json, ModelFamily family) {
     const auto refuse = [&json](const char* key, const std::string& what) {
         throw UnsupportedError(json.path(key), what + " is not supported");
     };
     const std::string activation = json.string_or("hidden_act", "silu");
-    if (activation != "silu") refuse("hidden_act", "\"" + activation.substr(0, 80) + "\" (expected \"silu\")");
-    if (family == ModelFamily::llama && json.boolean_or("attention_bias", false)) refuse("attention_bias", "true");
-    if (json.boolean_or("mlp_bias", false)) refuse("mlp_bias", "true");
-    if (json.boolean_or("use_sliding_window", false)) refuse("use_sliding_window", "true");
-    if (family == ModelFamily::llama && json.has("sliding_window")) {
-        constexpr std::int64_t any = std::int64_t{1} << 40;
-        if (json.integer("sliding_window", 1, any) < static_cast<std::int64_t>(max_positions))
-            refuse("sliding_window", "a window shorter than the context");
-    }
-    if (json.has("layer_types"))
-        for (const auto& type : json.array("layer_types"))
-            if (type != "full_attention") refuse("layer_types", type.dump() + " (expected \"full_attention\")");
+    if (activation != "silu") refuse("hidden_act", json_excerpt(activation.substr(0, 80)) + " (expected \"silu\")");
+    for (const char* key : {"attention_bias", "mlp_bias"})  // Qwen2's biases do not depend on the former
+        if (json.boolean_or(key, false) && !(family == ModelFamily::qwen2 && key == std::string_view("attention_bias")))
+            refuse(key, "true");
     if (json.has("quantization_config")) refuse("quantization_config", "a quantized checkpoint");
     if (json.number_or("partial_rotary_factor", 1, 0, 1) != 1) refuse("partial_rotary_factor", "a factor other than 1");
 }
 
-inline RopeScaling read_rope_scaling(const JsonObject& json) {
-    const std::string kind = json.string_or("rope_type", json.string_or("type", "default"));
+/// Each layer's window by `layer_types`: 0, or `window` where it says "sliding_attention".
+inline std::vector<std::size_t> windows_by_type(const JsonObject& json, std::size_t num_layers, std::size_t window) {
+    const auto& types = json.array("layer_types");
+    if (types.size() != num_layers)
+        throw FormatError(json.path("layer_types"), "expected one for each of the " + std::to_string(num_layers) +
+                                                        " layers, found " + std::to_string(types.size()));
+    std::vector<std::size_t> windows(num_layers, 0);
+    for (std::size_t l = 0; l < num_layers; ++l) {
+        const bool sliding = types[l] == "sliding_attention";
+        if (!sliding && types[l] != "full_attention")
+            throw UnsupportedError(json.path("layer_types"), types[l].dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).substr(0, 80) +
+                                                                 " is not supported (expected \"full_attention\" or \"sliding_attention\")");
+        if (sliding && window == 0)
+            throw FormatError(json.path("layer_types"), "\"sliding_attention\" without a sliding_window that is in use");
+        if (sliding) windows[l] = window;
+    }
+    return windows;
+}
+
+/// `sliding_window`: 0 where it is null, what transformers assumes where it is missing.
+inline std::size_t read_window(const JsonObject& json) {
+    if (json.raw().contains("sliding_window") && !json.has("sliding_window")) return 0;
+    return static_cast<std::size_t>(json.integer_or("sliding_window", 4096, 1, std::int64_t{1} << 40));
+}
+
+inline std::vector<std::size_t> qwen_windows(const JsonObject& json, std::size_t num_layers) {
+    const std::size_t window = json.boolean_or("use_sliding_window", false) ? read_window(json) : 0;
+    if (json.has("layer_types")) return windows_by_type(json, num_layers, window);
+    if (window == 0) return {};
+    const auto full = static_cast<std::size_t>(json.integer_or("max_window_layers", 28, 0, std::int64_t{1} << 40));
+    std::vector<std::size_t> windows(num_layers, window);  // but for the first max_window_layers
+    std::fill_n(windows.begin(), std::min(full, num_layers), 0);
+    return windows;
+}
+inline std::vector<std::size_t> mistral_windows(const JsonObject& json, std::size_t num_layers) {
+    const std::size_t window = read_window(json);
+    const std::vector<std::size_t> windows(num_layers, window);
+    if (json.has("layer_types") && windows_by_type(json, num_layers, window) != windows)
+        throw UnsupportedError(json.path("layer_types"), "layers of different types are not supported in this family");
+    return windows;
+}
+/// Llama has none: what says otherwise is another model.
+inline std::vector<std::size_t> llama_windows(const JsonObject& json, const ModelConfig& config) {
+    const auto refuse = [&json](const char* key, const char* what) {
+        throw UnsupportedError(json.path(key), std::string(what) + " is not supported in this family");
+    };
+    if (json.has("sliding_window") && read_window(json) < config.max_position_embeddings)
+        refuse("sliding_window", "a window shorter than the context");
+    if (json.boolean_or("use_sliding_window", false)) refuse("use_sliding_window", "true");
+    if (!json.has("layer_types")) return {};
+    for (const auto& type : json.array("layer_types"))
+        if (type == "sliding_attention") refuse("layer_types", "\"sliding_attention\"");
+    return windows_by_type(json, config.num_layers, 0);
+}
+
+/// Each layer's sliding window, by its family's own rules in transformers.
+inline std::vector<std::size_t> read_windows(const JsonObject& json, const ModelConfig& config) {
+    switch (config.family) {
+        case ModelFamily::qwen2:
+        case ModelFamily::qwen3: return qwen_windows(json, config.num_layers);
+        case ModelFamily::mistral: return mistral_windows(json, config.num_layers);
+        case ModelFamily::llama: break;
+    }
+    return llama_windows(json, config);
+}
+
+/// YaRN's factor on cosines and sines where none is given, from its factor and DeepSeek's mscale and mscale_all_dim.
+inline double yarn_attention_factor(const JsonObject& json, double factor) {
+    const auto scale = [factor](double weight) { return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0; };
+    const double mscale = json.number_or("mscale", 0, 0, 1e6), all = json.number_or("mscale_all_dim", 0, 0, 1e6);
+    return mscale != 0 && all != 0 ? scale(mscale) / scale(all) : scale(1);
+}
+
+inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& config, std::size_t original) {
+    using Kind = RopeScaling::Kind;
+    const std::string name = json.string_or("rope_type", json.string_or("type", "default"));
     RopeScaling scaling;
-    if (kind == "default") return scaling;
-    if (kind != "llama3")
-        throw UnsupportedError(json.path("rope_type"), "\"" + kind.substr(0, 80) + "\" is not supported (expected default or llama3)");
-    scaling.kind = RopeScaling::Kind::llama3;
-    scaling.factor = json.number("factor", 1, 1e6);
-    scaling.low_freq_factor = json.number("low_freq_factor", 1e-3, 1e6);
-    scaling.high_freq_factor = json.number("high_freq_factor", 1e-3, 1e6);
-    if (scaling.high_freq_factor <= scaling.low_freq_factor)
-        throw FormatError(json.path("high_freq_factor"), "expected more than low_freq_factor");
-    scaling.original_max_position_embeddings =
-        static_cast<std::size_t>(json.integer("original_max_position_embeddings", 1, std::int64_t{1} << 24));
+    if (name == "default") return scaling;
+    for (const auto& [known, kind] : {std::pair("linear", Kind::linear), {"dynamic", Kind::dynamic}, {"yarn", Kind::yarn}, {"llama3", Kind::llama3}})
+        if (name == known) scaling.kind = kind;
+    if (scaling.kind == Kind::none)
+        throw UnsupportedError(json.path("rope_type"), json_excerpt(name.substr(0, 80)) +
+                                                           " is not supported (expected default, linear, dynamic, yarn or llama3)");
+    constexpr double most = 1e6;
+    if (scaling.kind == Kind::llama3 || scaling.kind == Kind::yarn)
+        scaling.original_max_position_embeddings = original ? original : static_cast<std::size_t>(json.integer_or(
+            "original_max_position_embeddings", static_cast<std::int64_t>(config.max_position_embeddings), 1, std::int64_t{1} << 24));
+    const bool by_ratio = scaling.kind == Kind::yarn && json.raw().contains("factor") && !json.has("factor");
+    scaling.factor = by_ratio ? static_cast<double>(config.max_position_embeddings) /
+                                    static_cast<double>(scaling.original_max_position_embeddings)
+                              : json.number("factor", scaling.kind == Kind::yarn ? 1e-3 : 1, most);
+    if (scaling.kind == Kind::llama3) {
+        scaling.low_freq_factor = json.number("low_freq_factor", 1e-3, most);
+        scaling.high_freq_factor = json.number("high_freq_factor", 1e-3, most);
+        if (scaling.high_freq_factor <= scaling.low_freq_factor)
+            throw FormatError(json.path("high_freq_factor"), "expected more than low_freq_factor");
+    } else if (scaling.kind == Kind::yarn) {
+        const auto beta = [&json](const char* key, double otherwise) {  // 0 stands for the default
+            const double value = json.number_or(key, otherwise, 0, most);
+            return value != 0 ? value : otherwise;
+        };
+        scaling.beta_fast = beta("beta_fast", 32);
+        scaling.beta_slow = beta("beta_slow", 1);
+        scaling.truncate = json.boolean_or("truncate", true);
+        scaling.attention_factor = json.number_or("attention_factor", yarn_attention_factor(json, scaling.factor), 1e-3, most);
+    }
     return scaling;
 }
 
@@ -120,6 +232,7 @@ inline RopeScaling read_rope_scaling(const JsonObject& json) {
 inline void read_rope(const JsonObject& json, ModelConfig& config) {
     constexpr double least = 1, most = 1e12;
     config.rope_theta = json.number_or("rope_theta", 10000, least, most);
+    const auto original = static_cast<std::size_t>(json.integer_or("original_max_position_embeddings", 0, 0, 1 << 24));
     for (const char* key : {"rope_parameters", "rope_scaling"})  // where both stand, the latter counts, as in transformers
         if (const auto rope = json.object(key)) {
             for (const auto& [name, value] : rope->raw().items())
@@ -128,7 +241,9 @@ inline void read_rope(const JsonObject& json, ModelConfig& config) {
             config.rope_theta = rope->number_or("rope_theta", config.rope_theta, least, most);
             if (rope->number_or("partial_rotary_factor", 1, 0, 1) != 1)
                 throw UnsupportedError(rope->path("partial_rotary_factor"), "a factor other than 1 is not supported");
-            config.rope_scaling = read_rope_scaling(*rope);
+            config.rope_scaling = read_rope_scaling(*rope, config, original);
+            if (config.rope_scaling.kind == RopeScaling::Kind::yarn && config.rope_theta <= 1)
+                throw FormatError(rope->path("rope_theta"), "expected more than 1 with yarn");
         }
 }
 
@@ -146,6 +261,11 @@ inline std::vector<TokenId> read_eos(const JsonObject& json, std::size_t vocab_s
         ids.push_back(id.get<TokenId>());
     }
     return ids;
+}
+
+/// What transformers takes for max_position_embeddings where a config does not say.
+constexpr std::int64_t default_positions(ModelFamily family) {
+    return family == ModelFamily::llama ? 2048 : family == ModelFamily::mistral ? 4096 * 32 : 32768;
 }
 
 inline void check_heads(const JsonObject& json, const ModelConfig& config, bool explicit_head_dim) {
@@ -178,13 +298,16 @@ inline ModelConfig read_config(const nlohmann::json& content, const std::string&
     config.num_heads = size("num_attention_heads", 1 << 14);
     config.num_kv_heads = json.has("num_key_value_heads") ? size("num_key_value_heads", 1 << 14) : config.num_heads;
     const bool explicit_head_dim = json.has("head_dim");
-    config.head_dim = explicit_head_dim ? size("head_dim", 1 << 12) : config.hidden_size / config.num_heads;
-    detail::check_heads(json, config, explicit_head_dim);
-    config.max_position_embeddings = static_cast<std::size_t>(
-        json.integer_or("max_position_embeddings", config.family == ModelFamily::qwen2 ? 32768 : 2048, 1, 1 << 24));
+    config.head_dim = explicit_head_dim                        ? size("head_dim", 1 << 12)
+                      : config.family == ModelFamily::qwen3 ? 128
+                                                            : config.hidden_size / config.num_heads;
+    detail::check_heads(json, config, explicit_head_dim || config.family == ModelFamily::qwen3);
+    config.max_position_embeddings =
+        static_cast<std::size_t>(json.integer_or("max_position_embeddings", detail::default_positions(config.family), 1, 1 << 24));
     config.rms_norm_eps = static_cast<float>(json.number_or("rms_norm_eps", 1e-6, 0, 1));
     config.tie_word_embeddings = json.boolean_or("tie_word_embeddings", false);
-    detail::refuse_unsupported(json, config.family, config.max_position_embeddings);
+    detail::refuse_unsupported(json, config.family);
+    config.windows = detail::read_windows(json, config);
     detail::read_rope(json, config);
     config.eos_token_ids = detail::read_eos(json, config.vocab_size);
     return config;

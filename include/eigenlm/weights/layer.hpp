@@ -13,6 +13,7 @@ struct LayerWeights {
     Buffer<float> attention_norm;     // [hidden]
     Matrix<Weight> qkv;               // [query_size + 2 kv_size, hidden]: q, k and v rows one behind the other
     Buffer<float> qkv_bias;           // [query_size + 2 kv_size], or empty
+    Buffer<float> q_norm, k_norm;     // [head_dim], or empty
     Matrix<Weight> attention_output;  // [hidden, query_size]
     Buffer<float> mlp_norm;           // [hidden]
     Matrix<Weight> gate_up;           // [2 intermediate, hidden]: gate rows, then up rows

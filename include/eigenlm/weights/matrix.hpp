@@ -1,17 +1,61 @@
 #pragma once
 // A weight matrix in memory, packed once for the kernels that will read it.
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "../base/buffer.hpp"
+#include "../file/tensor.hpp"
 #include "../kernels/table.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// Weight types: how a matrix is stored. Activations are f32 for this one.
+/// How the numbers of weight matrices are stored. Norm gains and biases are f32 always.
+enum class WeightType { f32, bf16, f16 };
+
+inline constexpr WeightType all_weight_types[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
+
+constexpr const char* to_string(WeightType type) {
+    constexpr const char* names[] = {"f32", "bf16", "f16"};
+    return names[static_cast<int>(type)];
+}
+/// The type of that name; ArgumentError, naming `where` and the known ones, when there is none.
+inline WeightType weight_type_from_string(std::string_view name, const char* where) {
+    for (const WeightType type : all_weight_types)
+        if (name == to_string(type)) return type;
+    throw ArgumentError(where, "expected one of f32, bf16, f16, found \"" + std::string(name) + "\"");
+}
+
+/// A weight type at compile time: its numbers, and how panels hold them: `side_by_side` inputs of an output lie next to
+/// each other, and inputs are filled up with zeros to a multiple of `input_multiple`.
 struct F32 {
-    static constexpr const char* name = "f32";
+    static constexpr WeightType type = WeightType::f32;
+    static constexpr Dtype dtype = Dtype::f32;
     using Storage = float;
+    static constexpr std::size_t side_by_side = 1, input_multiple = 1;
+    static Storage narrow(float x) { return x; }
+    static float widen(Storage x) { return x; }
+};
+struct Bf16 {
+    static constexpr WeightType type = WeightType::bf16;
+    static constexpr Dtype dtype = Dtype::bf16;
+    using Storage = std::uint16_t;
+    static constexpr std::size_t side_by_side = 2, input_multiple = bf16_chunk;
+    static Storage narrow(float x) { return f32_to_bf16(x); }
+    static float widen(Storage x) { return bf16_to_f32(x); }
+};
+struct F16 {
+    static constexpr WeightType type = WeightType::f16;
+    static constexpr Dtype dtype = Dtype::f16;
+    using Storage = std::uint16_t;
+    static constexpr std::size_t side_by_side = 1, input_multiple = 1;
+    static Storage narrow(float x) { return f32_to_f16(x); }
+    static float widen(Storage x) { return f16_to_f32(x); }
 };
 
 /// [outputs, inputs]: output j is the dot product of row j with the input.
@@ -31,29 +75,56 @@ class Matrix {
     const Storage* data() const { return data_.data(); }
     std::size_t bytes() const { return data_.size() * sizeof(Storage); }
 
-    /// Packs one row of the checkpoint's matrix: the weights of output `j`, [inputs].
-    void set_row(std::size_t j, std::span<const float> row) {
-        Storage* const to = data_.data() + offset(j);
-        for (std::size_t k = 0; k < inputs_; ++k) to[k * step()] = row[k];
+    /// Packs rows of the checkpoint's matrix, the weights of outputs [first, first + count).   rows: [count, inputs]
+    void set_rows(std::size_t first, std::size_t count, const Storage* rows) {
+        if (layout_ == WeightLayout::rows) {
+            std::copy_n(rows, count * inputs_, data_.data() + first * inputs_);
+            return;
+        }
+        for (const std::size_t end = first + count; first < end;) {
+            const std::size_t lane = first % lanes, width = std::min(lanes - lane, end - first);
+            Storage* const to = data_.data() + offset(first);
+            if (width == lanes)
+                interleave<lanes>(rows, to, lanes);  // the number known at compile time: twice as fast
+            else
+                interleave<0>(rows, to, width);
+            rows += width * inputs_;
+            first += width;
+        }
     }
-    /// Gathers that row again, e.g. a token's embedding out of a tied head.
+    /// Gathers row `j` again, e.g. a token's embedding out of a tied head.
     void get_row(std::size_t j, std::span<float> row) const {
         const Storage* const from = data_.data() + offset(j);
-        for (std::size_t k = 0; k < inputs_; ++k) row[k] = from[k * step()];
+        for (std::size_t k = 0; k < inputs_; ++k)
+            row[k] = Weight::widen(layout_ == WeightLayout::rows ? from[k] : from[k / pair * pair * lanes + k % pair]);
     }
 
   private:
+    static constexpr std::size_t pair = Weight::side_by_side;
+
+    static std::size_t padded(std::size_t inputs) { return round_up(inputs, Weight::input_multiple); }
     static std::size_t packed_size(std::size_t outputs, std::size_t inputs, WeightLayout layout) {
-        return checked_mul(layout == WeightLayout::panels ? round_up(outputs, lanes) : outputs, inputs, "weight matrix");
+        if (layout == WeightLayout::rows) return checked_mul(outputs, inputs, "weight matrix");
+        return checked_mul(round_up(outputs, lanes), padded(inputs), "weight matrix");
     }
     std::size_t offset(std::size_t j) const {
-        return layout_ == WeightLayout::panels ? j / lanes * lanes * inputs_ + j % lanes : j * inputs_;
+        return layout_ == WeightLayout::rows ? j * inputs_ : j / lanes * lanes * padded(inputs_) + j % lanes * pair;
     }
-    std::size_t step() const { return layout_ == WeightLayout::panels ? lanes : 1; }
+    /// `width` rows side by side into a panel: every `pair` inputs of each.
+    template <std::size_t Width>
+    void interleave(const Storage* rows, Storage* to, std::size_t width) const {
+        if constexpr (Width != 0) width = Width;
+        std::size_t k = 0;
+        for (; k + pair <= inputs_; k += pair)
+            for (std::size_t j = 0; j < width; ++j)
+                std::memcpy(to + k * lanes + j * pair, rows + j * inputs_ + k, pair * sizeof(Storage));
+        for (; k < inputs_; ++k)  // half a pair
+            for (std::size_t j = 0; j < width; ++j) to[k / pair * pair * lanes + j * pair + k % pair] = rows[j * inputs_ + k];
+    }
 
     std::size_t outputs_ = 0, inputs_ = 0;
     WeightLayout layout_ = WeightLayout::panels;
-    Buffer<Storage> data_;
+    Buffer<Storage> data_;  // panels: [ceil(outputs / 16)][padded inputs / pair][16][pair]
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -24,16 +24,46 @@ inline ConstMatrix map(const float* data, std::size_t rows, std::size_t cols, st
 inline ConstVector map(const float* data, std::size_t n) { return ConstVector(data, index(n)); }
 inline Vector map(float* data, std::size_t n) { return Vector(data, index(n)); }
 
+/// Outputs [begin, end) of the product of x [rows, k] with `weight`, their rows [end - begin, k].
+inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin, const float* bias, Rows<float> out) {
+    Matrix to(out.data + begin, x.rows(), weight.rows(), Eigen::OuterStride<>(index(out.stride)));
+    if (x.rows() == 1)  // a matrix-vector product where it is one
+        to.row(0).transpose().noalias() = weight * x.row(0).transpose();
+    else
+        to.noalias() = x * weight.transpose();
+    if (bias) to.array().rowwise() += map(bias + begin, static_cast<std::size_t>(weight.rows())).transpose();
+}
+
 inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
     const std::size_t k = m.x.cols, begin = first * lanes, end = last * lanes < m.out.cols ? last * lanes : m.out.cols;
-    const auto x = map(m.x.data, m.x.rows, k, m.x.stride);
-    const auto weight = map(m.weight + begin * k, end - begin, k, k);
-    Matrix out(m.out.data + begin, index(m.out.rows), index(end - begin), Eigen::OuterStride<>(index(m.out.stride)));
-    if (m.x.rows == 1)  // a matrix-vector product where it is one
-        out.row(0).transpose().noalias() = weight * x.row(0).transpose();
-    else
-        out.noalias() = x * weight.transpose();
-    if (m.bias) out.array().rowwise() += map(m.bias + begin, end - begin).transpose();
+    multiply(map(m.x.data, m.x.rows, k, m.x.stride), map(m.weight + begin * k, end - begin, k, k), begin, m.bias, m.out);
+}
+
+/// 16-bit weights, widened a few outputs at a time.
+template <class Scalar>
+inline void matmul_widened(const ConstMatrix& x, const std::uint16_t* weight, const float* bias, Rows<float> out,
+                           std::size_t first, std::size_t last) {
+    const std::size_t k = static_cast<std::size_t>(x.cols()), stop = last * lanes < out.cols ? last * lanes : out.cols;
+    using Stored = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    for (std::size_t begin = first * lanes, end; begin < stop; begin = end) {
+        end = begin + 64 < stop ? begin + 64 : stop;
+        const auto* const stored = reinterpret_cast<const Scalar*>(weight + begin * k);
+        const RowMajor wide = Eigen::Map<const Stored>(stored, index(end - begin), index(k)).template cast<float>();
+        multiply(x, map(wide.data(), end - begin, k, k), begin, bias, out);
+    }
+}
+inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) {
+    matmul_widened<Eigen::half>(map(m.x.data, m.x.rows, m.x.cols, m.x.stride), m.weight, m.bias, m.out, first, last);
+}
+inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
+    RowMajor x(index(m.x.rows), index(m.x.cols));
+    for (std::size_t r = 0; r < m.x.rows; ++r)
+        for (std::size_t k = 0; k < m.x.cols; ++k) x(index(r), index(k)) = bf16_to_f32(m.x[r][k]);
+    matmul_widened<Eigen::bfloat16>(map(x.data(), m.x.rows, m.x.cols, m.x.cols), m.weight, m.bias, m.out, first, last);
+}
+inline void round_bf16(const float* x, std::size_t n, std::uint16_t* out) {
+    for (std::size_t i = 0; i < n; ++i) out[i] = f32_to_bf16(x[i]);
+    for (std::size_t i = n; i % bf16_chunk != 0; ++i) out[i] = 0;
 }
 
 inline void rms_norm(const float* x, const float* gain, float epsilon, std::size_t n, float* out) {
@@ -54,24 +84,26 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
 inline void attention_f32(const AttentionF32& a) {
     const auto q = map(a.q, a.group, a.head_dim, a.head_dim);
     RowMajor weights(index(a.group), index(a.length));  // a plain softmax over the whole row
-    for (std::size_t begin = 0; begin < a.length; begin += kv_panel) {
+    const std::size_t first_panel = a.first / kv_panel * kv_panel, first_block = a.first / kv_block * kv_block;
+    for (std::size_t begin = first_panel; begin < a.length; begin += kv_panel) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const auto keys = map(block + begin % kv_block * a.head_dim, a.head_dim, kv_panel, kv_panel);
         const Index valid = index(a.length - begin < kv_panel ? a.length - begin : kv_panel);
         weights.middleCols(index(begin), valid).noalias() = a.scale * q * keys.leftCols(valid);
     }
     for (Index head = 0; head < weights.rows(); ++head) {
-        auto row = weights.row(head).array();
+        auto row = weights.row(head).tail(index(a.length - a.first)).array();
         row = (row - row.maxCoeff()).exp();
         row /= row.sum();
     }
     Matrix out(a.out, index(a.group), index(a.head_dim), Eigen::OuterStride<>(index(a.head_dim)));
     out.setZero();
-    for (std::size_t begin = 0; begin < a.length; begin += kv_block) {
+    for (std::size_t begin = first_block; begin < a.length; begin += kv_block) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const std::size_t valid = a.length - begin < kv_block ? a.length - begin : kv_block;
-        const auto values = map(block + a.values_offset, valid, a.head_dim, a.value_stride);
-        out.noalias() += weights.middleCols(index(begin), index(valid)) * values;
+        const std::size_t skipped = a.first > begin ? a.first - begin : 0;
+        const auto values = map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
+        out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)) * values;
     }
 }
 

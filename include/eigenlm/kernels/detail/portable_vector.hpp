@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../../base/abi.hpp"
+#include "../../base/types.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -93,7 +93,36 @@ inline Vec load(const float* p) {
     return v;
 }
 inline void store(float* p, const Vec& v) { std::memcpy(p, &v, sizeof v); }
+/// Sixteen halfs, widened. Subnormal ones are computed as a difference of normal numbers, so that flushing spares them.
+inline Vec load(const std::uint16_t* p) {
+    typedef std::uint16_t QuadHalf __attribute__((vector_size(8)));
+    Vec v;
+    for (int i = 0; i < 4; ++i) {
+        QuadHalf halfs;
+        std::memcpy(&halfs, p + 4 * i, sizeof halfs);
+        const QuadBits h = __builtin_convertvector(halfs, QuadBits), magnitude = (h & 0x7fffu) << 13;
+        const QuadBits special = (QuadBits)(magnitude >= 0x0f800000u) & (112u << 23);  // infinities and NaNs
+        const Quad normal = (Quad)(magnitude + (112u << 23) + special);
+        const Quad smallest = (Quad)(QuadBits{113u, 113u, 113u, 113u} << 23);  // 2^-14
+        const Quad subnormal = (Quad)(magnitude + (113u << 23)) - smallest;
+        const Quad absolute = select((QuadInt)(magnitude < 0x00800000u), subnormal, normal);
+        v.q[i] = (Quad)((QuadBits)absolute | ((h & 0x8000u) << 16));
+    }
+    return v;
+}
+/// Of sixteen pairs of bfloat16, the first ones and the second ones.
+inline Vec load_even_bf16(const std::uint16_t* p) {
+    Vec v;
+    std::memcpy(&v, p, sizeof v);
+    EIGENLM_EACH_QUAD(Vec, (Quad)((QuadBits)v.q[i] << 16));
+}
+inline Vec load_odd_bf16(const std::uint16_t* p) {
+    Vec v;
+    std::memcpy(&v, p, sizeof v);
+    EIGENLM_EACH_QUAD(Vec, (Quad)((QuadBits)v.q[i] & 0xffff0000u));
+}
 inline Vec set1(float x) { EIGENLM_EACH_QUAD(Vec, (Quad{x, x, x, x})); }
+inline Vec set1_bf16(std::uint16_t x) { return set1(bf16_to_f32(x)); }
 inline Vec add(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] + b.q[i]); }
 inline Vec sub(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] - b.q[i]); }
 inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q[i]); }

@@ -1,0 +1,57 @@
+#pragma once
+// What a checkpoint calls the tensors of a model, and which of them make one matrix.
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "config.hpp"
+
+namespace eigenlm::inline EIGENLM_ABI {
+
+/// A tensor, and its rows: a matrix's outputs, or a vector's numbers.
+struct TensorName {
+    std::string name;
+    std::size_t rows;
+};
+/// Tensors that are kept one behind the other in one matrix or vector.
+using TensorNames = std::vector<TensorName>;
+
+struct LayerNames {
+    TensorNames attention_norm, qkv, qkv_bias, q_norm, k_norm, attention_output, mlp_norm, gate_up, down;
+};
+
+/// Hugging Face's names in Llama, Mistral, Qwen2 and Qwen3.
+inline LayerNames layer_names(const ModelConfig& config, std::size_t l) {
+    const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.", mlp = layer + "mlp.";
+    const std::size_t h = config.hidden_size, q = config.query_size(), kv = config.kv_size(), d = config.head_dim;
+    return {
+        .attention_norm = {{layer + "input_layernorm.weight", h}},
+        .qkv = {{attention + "q_proj.weight", q}, {attention + "k_proj.weight", kv}, {attention + "v_proj.weight", kv}},
+        .qkv_bias = {{attention + "q_proj.bias", q}, {attention + "k_proj.bias", kv}, {attention + "v_proj.bias", kv}},
+        .q_norm = {{attention + "q_norm.weight", d}},
+        .k_norm = {{attention + "k_norm.weight", d}},
+        .attention_output = {{attention + "o_proj.weight", h}},
+        .mlp_norm = {{layer + "post_attention_layernorm.weight", h}},
+        .gate_up = {{mlp + "gate_proj.weight", config.intermediate_size}, {mlp + "up_proj.weight", config.intermediate_size}},
+        .down = {{mlp + "down_proj.weight", h}},
+    };
+}
+inline TensorNames embedding_names(const ModelConfig& config) { return {{"model.embed_tokens.weight", config.vocab_size}}; }
+inline TensorNames final_norm_names(const ModelConfig& config) { return {{"model.norm.weight", config.hidden_size}}; }
+inline TensorNames head_names(const ModelConfig& config) { return {{"lm_head.weight", config.vocab_size}}; }
+
+/// Calls f(names, inputs) for every weight matrix of a model.
+template <class F>
+void each_matrix(const ModelConfig& config, const F& f) {
+    f(embedding_names(config), config.hidden_size);
+    for (std::size_t l = 0; l < config.num_layers; ++l) {
+        const LayerNames names = layer_names(config, l);
+        f(names.qkv, config.hidden_size);
+        f(names.attention_output, config.query_size());
+        f(names.gate_up, config.hidden_size);
+        f(names.down, config.intermediate_size);
+    }
+    if (!config.tie_word_embeddings) f(head_names(config), config.hidden_size);
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI
