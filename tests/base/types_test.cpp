@@ -1,6 +1,7 @@
 // The small words: 16-bit floats widened exactly, sizes that do not overflow, views of rows.
 #include <gtest/gtest.h>
 
+#include <random>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -73,6 +74,62 @@ TEST(Types, RowsAreViewsWithAStride) {
     EXPECT_EQ(part[1][2], 26);
     const eigenlm::Rows<const int> constant = part;
     EXPECT_EQ(constant.row(1).data(), &numbers[24]);
+}
+
+/// The nearest of the neighbours of `x` among all numbers of a 16-bit type, ties to the even one.
+template <class Widen>
+float nearest(float x, std::uint16_t found, const Widen& widen) {
+    float best = widen(found);
+    for (const int step : {-1, 1}) {
+        const auto bits = static_cast<std::uint16_t>(found + step);
+        const float other = widen(bits);
+        if (!std::isfinite(other) || !std::isfinite(best)) continue;
+        const double here = std::abs(double{x} - double{best}), there = std::abs(double{x} - double{other});
+        if (there < here || (there == here && bits % 2 == 0)) best = other;
+    }
+    return best;
+}
+
+TEST(Types, NarrowsToTheNearest) {
+    std::mt19937 random(1);
+    for (int i = 0; i < 200000; ++i) {
+        const float x = std::ldexp(std::uniform_real_distribution<float>(-2, 2)(random), static_cast<int>(random() % 46) - 30);
+        const std::uint16_t half = eigenlm::f32_to_f16(x), brain = eigenlm::f32_to_bf16(x);
+        ASSERT_EQ(nearest(x, half, eigenlm::f16_to_f32), eigenlm::f16_to_f32(half)) << x;
+        ASSERT_EQ(nearest(x, brain, eigenlm::bf16_to_f32), eigenlm::bf16_to_f32(brain)) << x;
+    }
+}
+
+void expect_back(float (*widen)(std::uint16_t), std::uint16_t (*narrow)(float)) {
+    for (std::uint32_t i = 0; i < 65536; ++i) {
+        const auto bits = static_cast<std::uint16_t>(i);
+        const std::uint16_t back = narrow(widen(bits));
+        ASSERT_TRUE(std::isnan(widen(bits)) ? std::isnan(widen(back)) : back == bits) << bits;
+    }
+}
+
+TEST(Types, NarrowingGivesEverySixteenBitNumberBack) {
+    expect_back(eigenlm::f16_to_f32, eigenlm::f32_to_f16);
+    expect_back(eigenlm::bf16_to_f32, eigenlm::f32_to_bf16);
+}
+
+TEST(Types, NarrowingRoundsTiesToEvenAndOverflowsToInfinity) {
+    using eigenlm::f32_to_f16;
+    EXPECT_EQ(f32_to_f16(65504), 0x7bff);
+    EXPECT_EQ(f32_to_f16(65519.996f), 0x7bff);
+    EXPECT_EQ(f32_to_f16(65520), 0x7c00);
+    EXPECT_EQ(f32_to_f16(-1e30f), 0xfc00);
+    EXPECT_EQ(f32_to_f16(0x1p-24f), 1);
+    EXPECT_EQ(f32_to_f16(0x1p-25f), 0) << "half of the smallest: to even";
+    EXPECT_EQ(f32_to_f16(0x1.000002p-25f), 1);
+    EXPECT_EQ(f32_to_f16(0x1.8p-24f), 2) << "one and a half of it: to even";
+    EXPECT_EQ(f32_to_f16(0x1.ffcp-15f), 0x0400) << "rounds up into the normal ones";
+    EXPECT_EQ(f32_to_f16(-0.0f), 0x8000);
+    EXPECT_EQ(f32_to_f16(1 + 0x1p-11f), 0x3c00);
+    EXPECT_EQ(f32_to_f16(1 + 0x3p-11f), 0x3c02);
+    EXPECT_EQ(eigenlm::f32_to_bf16(1 + 0x1p-8f), 0x3f80);
+    EXPECT_EQ(eigenlm::f32_to_bf16(1 + 0x3p-8f), 0x3f82);
+    EXPECT_EQ(eigenlm::f32_to_bf16(std::numeric_limits<float>::max()), 0x7f80);
 }
 
 }  // namespace

@@ -51,3 +51,17 @@
 #define EIGENLM_EXACT_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off\",\"no-fast-math\")")
 #define EIGENLM_EXACT_END _Pragma("GCC pop_options")
 #endif
+
+// How a program gets the large functions. By default every unit that uses them compiles them, as inline functions. In a
+// program all of whose units define EIGENLM_EXTERN_TEMPLATES they are only declared, and the one unit that defines
+// EIGENLM_INSTANTIATE as well has their definitions; instantiate.cpp is such a unit.
+#if !defined(EIGENLM_EXTERN_TEMPLATES)
+#define EIGENLM_LARGE inline
+#define EIGENLM_DEFINE_LARGE 1
+#elif defined(EIGENLM_INSTANTIATE)
+#define EIGENLM_LARGE
+#define EIGENLM_DEFINE_LARGE 1
+#else
+#define EIGENLM_LARGE
+#define EIGENLM_DEFINE_LARGE 0
+#endif

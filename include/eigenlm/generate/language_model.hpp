@@ -70,9 +70,13 @@ class LanguageModel {
 };
 
 /// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json and
-/// the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or UnsupportedError, naming file and field, for a folder that
-/// cannot be used; ResourceError when memory does not suffice; CancelledError when options.cancel asked for it.
-inline LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {}) {
+/// the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or UnsupportedError,
+/// naming file and field, for a folder that cannot be used; ResourceError when memory does not suffice; CancelledError
+/// when options.cancel asked for it.
+EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {});
+
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) {
     const Checkpoint checkpoint = Checkpoint::open(folder);
     const ModelConfig config = read_config(checkpoint.config(), checkpoint.config_path());
     GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
@@ -81,5 +85,6 @@ inline LanguageModel load(const std::filesystem::path& folder, const ModelOption
     auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
     return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
 }
+#endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI

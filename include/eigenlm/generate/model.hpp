@@ -43,30 +43,11 @@ class Model {
     std::size_t context() const { return context_; }
 
   private:
-    std::unique_ptr<const AnyTransformer> make(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
-        switch (config.family) {
-            case ModelFamily::llama: return make_as<Llama>(config, source, options);
-            case ModelFamily::mistral: return make_as<Mistral>(config, source, options);
-            case ModelFamily::qwen2: return make_as<Qwen2>(config, source, options);
-            case ModelFamily::qwen3: return make_as<Qwen3>(config, source, options);
-        }
-        throw UnsupportedError("model_type", "unknown architecture");
-    }
+    std::unique_ptr<const AnyTransformer> make(const ModelConfig&, const TensorSource&, const ModelOptions&);
     template <class Arch>
-    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
-        switch (options.dtype ? *options.dtype : stored_type(config, source)) {
-            case WeightType::f32: return make_as<Arch, F32>(config, source, options);
-            case WeightType::bf16: return make_as<Arch, Bf16>(config, source, options);
-            case WeightType::f16: return make_as<Arch, F16>(config, source, options);
-        }
-        throw UnsupportedError("dtype", "unknown weight type");
-    }
+    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig&, const TensorSource&, const ModelOptions&);
     template <class Arch, class Weight>
-    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig& config, const TensorSource& source, const ModelOptions& options) {
-        return std::make_unique<Transformer<Arch, Weight>>(load_weights<Weight>(
-            config, source, pool_,
-            {compute_.kernels.layout, Arch::qkv_bias, Arch::qk_norm, options.progress, options.cancel}));
-    }
+    std::unique_ptr<const AnyTransformer> make_as(const ModelConfig&, const TensorSource&, const ModelOptions&);
 
     static std::size_t context_of(const ModelConfig& config, std::size_t wish) {
         constexpr std::size_t most_by_default = 32768;
@@ -85,5 +66,37 @@ class Model {
     std::unique_ptr<const AnyTransformer> transformer_;
     RopeTable rope_;
 };
+
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE std::unique_ptr<const AnyTransformer> Model::make(const ModelConfig& config, const TensorSource& source,
+                                                                const ModelOptions& options) {
+    switch (config.family) {
+        case ModelFamily::llama: return make_as<Llama>(config, source, options);
+        case ModelFamily::mistral: return make_as<Mistral>(config, source, options);
+        case ModelFamily::qwen2: return make_as<Qwen2>(config, source, options);
+        case ModelFamily::qwen3: return make_as<Qwen3>(config, source, options);
+    }
+    throw UnsupportedError("model_type", "unknown architecture");
+}
+
+template <class Arch>
+std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, const TensorSource& source,
+                                                     const ModelOptions& options) {
+    switch (options.dtype ? *options.dtype : stored_type(config, source)) {
+        case WeightType::f32: return make_as<Arch, F32>(config, source, options);
+        case WeightType::bf16: return make_as<Arch, Bf16>(config, source, options);
+        case WeightType::f16: return make_as<Arch, F16>(config, source, options);
+    }
+    throw UnsupportedError("dtype", "unknown weight type");
+}
+
+template <class Arch, class Weight>
+std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, const TensorSource& source,
+                                                     const ModelOptions& options) {
+    return std::make_unique<Transformer<Arch, Weight>>(load_weights<Weight>(
+        config, source, pool_,
+        {compute_.kernels.layout, Arch::qkv_bias, Arch::qk_norm, options.progress, options.cancel}));
+}
+#endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI

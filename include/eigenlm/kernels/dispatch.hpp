@@ -1,13 +1,19 @@
 #pragma once
 // The tables of all levels, and the one for a level.
+#include "table.hpp"
+
+#if EIGENLM_DEFINE_LARGE
 #include "detail/eigen.hpp"
 #include "detail/portable.hpp"
-#include "table.hpp"
+#endif
 
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// The kernels of a level that this machine runs.
-inline const KernelTable& kernels(Isa isa) {
+EIGENLM_LARGE const KernelTable& kernels(Isa isa);
+
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
     static constexpr KernelTable eigen = {
         .isa = Isa::eigen,
         .layout = WeightLayout::rows,
@@ -38,5 +44,6 @@ inline const KernelTable& kernels(Isa isa) {
     };
     return isa == Isa::eigen ? eigen : portable;
 }
+#endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI

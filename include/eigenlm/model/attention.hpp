@@ -11,62 +11,31 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-template <class Arch, class Weight>
-class Attention {
+/// What lies between the projections, whatever the weights' type: heads are normalised, rotated and kept, and attend.
+class AttentionHeads {
   public:
-    /// Takes its part of the layer's weights.
-    Attention(const ModelConfig& config, std::size_t layer, LayerWeights<Weight>& w)
+    AttentionHeads(const ModelConfig& config, std::size_t layer, Buffer<float> q_norm, Buffer<float> k_norm)
         : num_heads_(config.num_heads),
           num_kv_heads_(config.num_kv_heads),
           head_dim_(config.head_dim),
+          layer_(layer),
           window_(config.window(layer)),
           rope_layout_(config.rope_layout),
           scale_(scale(config.head_dim)),
-          qkv_(std::move(w.qkv)),
-          qkv_bias_(std::move(w.qkv_bias)),
-          q_norm_(std::move(w.q_norm), config.rms_norm_eps),
-          k_norm_(std::move(w.k_norm), config.rms_norm_eps),
-          output_(std::move(w.attention_output)) {}
+          q_norm_(std::move(q_norm), config.rms_norm_eps),
+          k_norm_(std::move(k_norm), config.rms_norm_eps) {}
 
-    /// a.normed -> a.projected; the rows' keys and values go into layer `layer` of their caches.
-    void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply(pass.compute, a.normed, qkv_, bias, a.qkv, a.narrow);
-        show(pass, layer, a, "q_proj", "k_proj", "v_proj");
-        if constexpr (Arch::qk_norm) {
-            norm_heads(pass, a);
-            show(pass, layer, a, "q_norm", "k_norm", nullptr);
-        }
-        rotate_and_store(pass, layer, a);
-        show(pass, layer, a, "q_rope", "k_rope", nullptr);
-        attend(pass, layer, a);
-        multiply(pass.compute, a.attended, output_, nullptr, a.projected, a.narrow);
-        pass.show("o_proj", static_cast<int>(layer), a.projected);
-    }
-
-  private:
-    static float scale(std::size_t head_dim) {
-        const FloatState state;
-        return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
-    }
-    static void show(const Pass& pass, std::size_t layer, const Activations& a, const char* q, const char* k, const char* v) {
-        if (!pass.tap) return;
-        pass.show(q, static_cast<int>(layer), a.q());
-        pass.show(k, static_cast<int>(layer), a.k());
-        if (v) pass.show(v, static_cast<int>(layer), a.v());
-    }
-
-    void norm_heads(const Pass& pass, Activations& a) const {
+    void norm(const Pass& pass, Activations& a) const {
         each_row(pass.compute, a.qkv.rows, a.qkv.rows * a.qkv.cols, [&](std::size_t row, std::size_t) {
             for (std::size_t h = 0; h < num_heads_; ++h) q_norm_(pass.compute.kernels, a.q()[row] + h * head_dim_);
             for (std::size_t h = 0; h < num_kv_heads_; ++h) k_norm_(pass.compute.kernels, a.k()[row] + h * head_dim_);
         });
     }
 
-    void rotate_and_store(const Pass& pass, std::size_t layer, Activations& a) const {
+    void rotate_and_store(const Pass& pass, Activations& a) const {
         const std::size_t d = head_dim_, heads = num_heads_ + num_kv_heads_;
         for (const Segment& segment : pass.segments) {
-            const LayerCache cache = segment.cache->layer(layer);
+            const LayerCache cache = segment.cache->layer(layer_);
             each_row(pass.compute, segment.rows, segment.rows * a.qkv.cols, [&](std::size_t i, std::size_t) {
                 const std::size_t row = segment.first_row + i, position = segment.position(row);
                 const float *cos = pass.rope.cos(position), *sin = pass.rope.sin(position);
@@ -78,13 +47,11 @@ class Attention {
         }
     }
 
-    /// Of `length` positions, how many the last one attends to.
-    std::size_t keys(std::size_t length) const { return window_ != 0 && window_ < length ? window_ : length; }
-
-    void attend(const Pass& pass, std::size_t layer, Activations& a) const {
+    /// a.q() and the caches -> a.attended
+    void attend(const Pass& pass, Activations& a) const {
         const std::size_t kv_heads = num_kv_heads_, d = head_dim_, group = num_heads_ / num_kv_heads_;
         for (const Segment& segment : pass.segments) {
-            const LayerCache cache = segment.cache->layer(layer);
+            const LayerCache cache = segment.cache->layer(layer_);
             const std::size_t work = segment.rows * keys(segment.cache->length() + segment.rows) * num_heads_ * d;
             each_row(pass.compute, segment.rows * kv_heads, work, [&](std::size_t task, std::size_t thread) {
                 const std::size_t row = segment.first_row + task / kv_heads, kv_head = task % kv_heads;
@@ -109,14 +76,53 @@ class Attention {
         }
     }
 
+  private:
+    static float scale(std::size_t head_dim) {
+        const FloatState state;
+        return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+    }
+    /// Of `length` positions, how many the last one attends to.
+    std::size_t keys(std::size_t length) const { return window_ != 0 && window_ < length ? window_ : length; }
+
     std::size_t num_heads_, num_kv_heads_, head_dim_;
+    std::size_t layer_;
     std::size_t window_;  // positions that one attends to, its own included; 0: all
     RopeLayout rope_layout_;
     float scale_;
-    Matrix<Weight> qkv_;       // [query_size + 2 kv_size, hidden]
-    Buffer<float> qkv_bias_;   // [query_size + 2 kv_size], or empty
-    RmsNorm q_norm_, k_norm_;  // over head_dim; unused without Arch::qk_norm
-    Matrix<Weight> output_;    // [hidden, query_size]
+    RmsNorm q_norm_, k_norm_;  // [head_dim], or empty
+};
+
+template <class Arch, class Weight>
+class Attention {
+  public:
+    /// Takes its part of the layer's weights.
+    Attention(const ModelConfig& config, std::size_t layer, LayerWeights<Weight>& w)
+        : heads_(config, layer, std::move(w.q_norm), std::move(w.k_norm)),
+          qkv_(std::move(w.qkv)),
+          qkv_bias_(std::move(w.qkv_bias)),
+          output_(std::move(w.attention_output)) {}
+
+    /// a.normed -> a.projected; the rows' keys and values go into layer `layer` of their caches.
+    void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
+        const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
+        multiply(pass.compute, a.normed, qkv_, bias, a.qkv, a.narrow);
+        pass.show_qkv(layer, a, "q_proj", "k_proj", "v_proj");
+        if constexpr (Arch::qk_norm) {
+            heads_.norm(pass, a);
+            pass.show_qkv(layer, a, "q_norm", "k_norm");
+        }
+        heads_.rotate_and_store(pass, a);
+        pass.show_qkv(layer, a, "q_rope", "k_rope");
+        heads_.attend(pass, a);
+        multiply(pass.compute, a.attended, output_, nullptr, a.projected, a.narrow);
+        pass.show("o_proj", static_cast<int>(layer), a.projected);
+    }
+
+  private:
+    AttentionHeads heads_;
+    Matrix<Weight> qkv_;      // [query_size + 2 kv_size, hidden]
+    Buffer<float> qkv_bias_;  // [query_size + 2 kv_size], or empty
+    Matrix<Weight> output_;   // [hidden, query_size]
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -29,6 +29,8 @@ struct Segment {
 /// "down_proj" and "layer" (the block's output), then "norm". `layer` is -1 outside the layers. Values are valid during the call.
 using Tap = std::function<void(std::string_view name, int layer, Rows<const float> values)>;
 
+class Activations;
+
 /// One forward pass over `rows` rows.
 struct Pass {
     const Compute& compute;
@@ -46,6 +48,8 @@ struct Pass {
         else
             (*tap)(name, layer, values);
     }
+    /// The parts of a.qkv under these names; v's may be null.
+    void show_qkv(std::size_t layer, const Activations& a, const char* q, const char* k, const char* v = nullptr) const;
 };
 
 /// Every intermediate of a pass, allocated once for as many rows as a pass may have.
@@ -115,5 +119,11 @@ class Activations {
     Buffer<float> scratch_;
     ModelConfig config_;
 };
+
+inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* q, const char* k, const char* v) const {
+    show(q, static_cast<int>(layer), a.q());
+    show(k, static_cast<int>(layer), a.k());
+    if (v) show(v, static_cast<int>(layer), a.v());
+}
 
 }  // namespace eigenlm::inline EIGENLM_ABI

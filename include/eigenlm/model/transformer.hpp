@@ -78,4 +78,22 @@ class Transformer final : public AnyTransformer {
     Matrix<Weight> head_;  // [vocab, hidden]; empty when tied to the embedding
 };
 
+#if defined(EIGENLM_EXTERN_TEMPLATES)
+#if !EIGENLM_DEFINE_LARGE
+#define EIGENLM_TRANSFORMER extern template class Transformer
+#else
+#define EIGENLM_TRANSFORMER template class Transformer
+#endif
+EIGENLM_TRANSFORMER<Llama, F32>;
+EIGENLM_TRANSFORMER<Llama, Bf16>;
+EIGENLM_TRANSFORMER<Llama, F16>;
+EIGENLM_TRANSFORMER<Qwen2, F32>;
+EIGENLM_TRANSFORMER<Qwen2, Bf16>;
+EIGENLM_TRANSFORMER<Qwen2, F16>;
+EIGENLM_TRANSFORMER<Qwen3, F32>;
+EIGENLM_TRANSFORMER<Qwen3, Bf16>;
+EIGENLM_TRANSFORMER<Qwen3, F16>;
+#undef EIGENLM_TRANSFORMER
+#endif
+
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -49,9 +49,7 @@ class Tokenizer {
     static Tokenizer load(const std::filesystem::path& path);
 
     /// Like load, from the text of a tokenizer.json; `where` names it in messages.
-    static Tokenizer from_json(std::string_view json, const std::string& where) {
-        return Tokenizer(read_tokenizer_json(json, where));
-    }
+    static Tokenizer from_json(std::string_view json, const std::string& where);
 
     /// The ids of `text`. The contents of added tokens, special ones too, are recognised wherever they stand in it.
     /// Throws ArgumentError above 1 GiB.
@@ -124,7 +122,8 @@ void split_at_matches(const StringMatcher& matcher, std::string_view text, Plain
 
 }  // namespace detail
 
-inline Tokenizer::Tokenizer(TokenizerParts&& parts)
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE Tokenizer::Tokenizer(TokenizerParts&& parts)
     : bpe_(std::move(parts.bpe)),
       added_(std::move(parts.added)),
       nfc_(parts.nfc),
@@ -140,13 +139,17 @@ inline Tokenizer::Tokenizer(TokenizerParts&& parts)
     in_normalized_ = StringMatcher(std::move(in_normalized));
 }
 
-inline Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+EIGENLM_LARGE Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) {
+    return Tokenizer(read_tokenizer_json(json, where));
+}
+
+EIGENLM_LARGE Tokenizer Tokenizer::load(const std::filesystem::path& path) {
     std::error_code ignored;
     const auto file = std::filesystem::is_directory(path, ignored) ? path / "tokenizer.json" : path;
     return from_json(read_text(file), file.string());
 }
 
-inline std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+EIGENLM_LARGE std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
     constexpr std::size_t limit = std::size_t{1} << 30;  // NFC at most triples it, and a piece has 32-bit positions
     if (text.size() > limit)
         throw ArgumentError("Tokenizer::encode",
@@ -161,7 +164,7 @@ inline std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptio
     return ids;
 }
 
-inline void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
     const std::string normalized = nfc_ ? unicode::nfc(text) : std::string();
     detail::split_at_matches(
         in_normalized_, nfc_ ? std::string_view(normalized) : text,
@@ -169,12 +172,13 @@ inline void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch, 
         [&](TokenId id) { ids.push_back(id); });
 }
 
-inline void Tokenizer::encode_normalized(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+EIGENLM_LARGE void Tokenizer::encode_normalized(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
     for (std::size_t pos = 0; pos < text.size();) {
         const std::size_t end = piece_end(split_, text, pos);
         bpe_.encode(text.substr(pos, end - pos), scratch, ids);
         pos = end;
     }
 }
+#endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <deque>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -55,15 +56,23 @@ class WeightLoader {
         check_memory();
         ModelWeights<Weight> weights;
         weights.config = config_;
-        weights.embedding = matrix(config_.hidden_size, embedding_names(config_));
-        for (std::size_t l = 0; l < config_.num_layers; ++l) weights.layers.push_back(layer(l));
+        plan(weights.embedding = matrix(config_.hidden_size, embedding_names(config_)), embedding_names(config_));
+        weights.layers.resize(config_.num_layers);
+        for (std::size_t l = 0; l < config_.num_layers; ++l) layer(l, weights.layers[l]);
         weights.final_norm = vector(final_norm_names(config_));
-        if (!config_.tie_word_embeddings) weights.head = matrix(config_.hidden_size, head_names(config_));
+        if (!config_.tie_word_embeddings) plan(weights.head = matrix(config_.hidden_size, head_names(config_)), head_names(config_));
+        run();
         return weights;
     }
 
   private:
     using Storage = typename Weight::Storage;
+    /// Rows [begin, end) of a tensor, which become the matrix's rows from first + begin on.
+    struct Piece {
+        const Tensor* tensor;
+        Matrix<Weight>* matrix;
+        std::size_t first, begin, end;
+    };
     /// One thread's rows on their way from the file into panels.
     struct Staging {
         std::vector<std::byte> bytes;  // as stored
@@ -71,20 +80,18 @@ class WeightLoader {
         std::vector<Storage> narrow;
     };
 
-    LayerWeights<Weight> layer(std::size_t l) {
+    void layer(std::size_t l, LayerWeights<Weight>& weights) {
         const std::size_t h = config_.hidden_size;
         const LayerNames names = layer_names(config_, l);
-        LayerWeights<Weight> weights;
         weights.attention_norm = vector(names.attention_norm);
-        weights.qkv = matrix(h, names.qkv);
+        plan(weights.qkv = matrix(h, names.qkv), names.qkv);
         if (options_.qkv_bias) weights.qkv_bias = vector(names.qkv_bias);
         if (options_.qk_norm) weights.q_norm = vector(names.q_norm);
         if (options_.qk_norm) weights.k_norm = vector(names.k_norm);
-        weights.attention_output = matrix(config_.query_size(), names.attention_output);
+        plan(weights.attention_output = matrix(config_.query_size(), names.attention_output), names.attention_output);
         weights.mlp_norm = vector(names.mlp_norm);
-        weights.gate_up = matrix(h, names.gate_up);
-        weights.down = matrix(config_.intermediate_size, names.down);
-        return weights;
+        plan(weights.gate_up = matrix(h, names.gate_up), names.gate_up);
+        plan(weights.down = matrix(config_.intermediate_size, names.down), names.down);
     }
 
     /// Looks every tensor up once before anything is allocated, and counts the elements for the progress.
@@ -114,40 +121,48 @@ class WeightLoader {
                                                ", found " + std::to_string(there) + " available");
     }
 
-    /// Several [rows, inputs] tensors of the source, one behind the other, packed.
-    Matrix<Weight> matrix(std::size_t inputs, const TensorNames& names) {
-        constexpr std::size_t slab = std::size_t{32} << 20;  // elements between two reports
+    /// Room for several [rows, inputs] tensors, one behind the other.
+    Matrix<Weight> matrix(std::size_t inputs, const TensorNames& names) const {
         std::size_t outputs = 0;
         for (const TensorName& t : names) outputs += t.rows;
-        Matrix<Weight> packed(outputs, inputs, options_.layout);
+        return Matrix<Weight>(outputs, inputs, options_.layout);
+    }
+    /// Notes down what goes into a matrix: a few panels' rows at a time, so that they are still in the cache of the thread
+    /// that has read them when it packs them.
+    void plan(Matrix<Weight>& matrix, const TensorNames& names) {
+        constexpr std::size_t elements = std::size_t{1} << 17;
+        const std::size_t rows = round_up(std::max<std::size_t>(1, elements / matrix.inputs()), lanes);
         std::size_t first = 0;
         for (const TensorName& t : names) {
-            const Tensor tensor = source_.tensor(t.name, std::array{t.rows, inputs});
-            for (std::size_t row = 0, end; row < t.rows; row = end) {
-                end = std::min(t.rows, row + std::max<std::size_t>(1, slab / inputs));
-                pack(tensor, row, end, inputs, packed, first);
-                report((end - row) * inputs);
-            }
+            const Tensor& tensor = tensors_.emplace_back(source_.tensor(t.name, std::array{t.rows, matrix.inputs()}));
+            for (std::size_t begin = 0; begin < t.rows; begin += rows)
+                pieces_.push_back({&tensor, &matrix, first, begin, std::min(t.rows, begin + rows)});
             first += t.rows;
         }
-        return packed;
+    }
+    /// Reads and packs all pieces on all threads. They wait for each other only where progress is reported: about a
+    /// hundred times in all.
+    void run() {
+        const std::size_t batch = total_ / 100;
+        for (std::size_t begin = 0, end; begin < pieces_.size(); begin = end) {
+            std::size_t elements = 0;
+            for (end = begin; end < pieces_.size() && (end == begin || elements < batch); ++end)
+                elements += (pieces_[end].end - pieces_[end].begin) * pieces_[end].matrix->inputs();
+            pool_.for_each(end - begin, 1, [&](std::size_t i, std::size_t, std::size_t thread) {
+                pack(pieces_[begin + i], staging_[thread]);
+            });
+            report(elements);
+        }
     }
 
-    /// Rows [begin, end) of a tensor into the matrix, whose row `first` is the tensor's row 0. Each thread reads a few
-    /// panels' rows at a time, so that they are still in its cache when it packs them.
-    void pack(const Tensor& tensor, std::size_t begin, std::size_t end, std::size_t inputs, Matrix<Weight>& packed,
-              std::size_t first) {
-        constexpr std::size_t piece = std::size_t{1} << 17;  // elements
-        const std::size_t grain = round_up(std::max<std::size_t>(1, piece / inputs), lanes);
-        pool_.for_each(end - begin, grain, [&](std::size_t from, std::size_t to, std::size_t thread) {
-            Staging& staging = staging_[thread];
-            const std::size_t row = begin + from, count = to - from;
-            staging.bytes.resize(count * inputs * size_of(tensor.dtype));
-            tensor.read_bytes(row * inputs, staging.bytes);
-            const Storage* rows = reinterpret_cast<const Storage*>(staging.bytes.data());
-            if (tensor.dtype != Weight::dtype) rows = convert(tensor, count * inputs, staging);
-            packed.set_rows(first + row, count, rows);
-        });
+    void pack(const Piece& piece, Staging& staging) {
+        const std::size_t inputs = piece.matrix->inputs(), rows = piece.end - piece.begin;
+        const Tensor& tensor = *piece.tensor;
+        staging.bytes.resize(rows * inputs * size_of(tensor.dtype));
+        tensor.read_bytes(piece.begin * inputs, staging.bytes);
+        const Storage* from = reinterpret_cast<const Storage*>(staging.bytes.data());
+        if (tensor.dtype != Weight::dtype) from = convert(tensor, rows * inputs, staging);
+        piece.matrix->set_rows(piece.first + piece.begin, rows, from);
     }
 
     /// staging.bytes in another type, rounded to the nearest. Throws UnsupportedError for a number beyond its range.
@@ -187,7 +202,9 @@ class WeightLoader {
     const TensorSource& source_;
     ThreadPool& pool_;
     const WeightOptions& options_;
-    std::vector<Staging> staging_;
+    std::deque<Tensor> tensors_;
+    std::vector<Piece> pieces_;
+    std::vector<Staging> staging_;  // [threads]
     std::size_t done_ = 0, total_ = 0;
 };
 
