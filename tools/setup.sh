@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what building needs, from Debian's packages. Does nothing, and needs no rights, when it is all there.
+# Installs what building needs, and the packages that are named, from Debian. Does nothing, and needs no rights, when it
+# is all there.
 set -eu
-packages="g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libcli11-dev libgtest-dev libbenchmark-dev"
+packages="g++ cmake ninja-build libeigen3-dev nlohmann-json3-dev libcli11-dev libgtest-dev libbenchmark-dev pkg-config python3 $*"
 
 missing=""
 for package in $packages; do

@@ -4,6 +4,15 @@
 //     auto lm = eigenlm::load("Qwen2.5-0.5B-Instruct");
 //     for (std::string_view piece : lm.generate("Once upon a time", {.max_new_tokens = 64})) std::cout << piece << std::flush;
 
+/// @namespace eigenlm
+/// Everything of this library. What lies below `eigenlm::detail` is its own business and may change at any time.
+
+/// @namespace eigenlm::unicode
+/// UTF-8, character classes and normalization, as Hugging Face tokenizers know them.
+
+/// @namespace eigenlm::byte_level
+/// How vocabularies in JSON files write tokens that are arbitrary bytes.
+
 #include "base/abi.hpp"       // platform, version, the name of the binary interface
 #include "base/error.hpp"     // the exceptions
 #include "base/types.hpp"     // token ids, rows of numbers, 16-bit floats

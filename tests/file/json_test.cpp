@@ -84,6 +84,31 @@ TEST(Json, BoundsTheDepth) {
     expect_refused(std::string(1000000, '['), "nested deeper than 64");
 }
 
+TEST(Json, BoundsTheNumberOfValues) {
+    const auto list = [](std::size_t values) {  // itself among them
+        std::string text = "{\"a\": [";
+        for (std::size_t i = 3; i < values; ++i) text += "0,";
+        return text + "0]}";
+    };
+    EXPECT_NO_THROW(parse_json(list(std::size_t{1} << 20), "f"));
+    expect_refused(list((std::size_t{1} << 20) + 1), "a: more than 1048576 JSON values");
+}
+
+TEST(Json, NamesTheFieldThatBeganLast) {
+    for (const auto& [text, field] : {
+             std::pair("{\"a\": NaN}", "a"),
+             {"{\"a\": {\"b\": NaN}}", "a.b"},
+             {"{\"a\": {\"b\": 1}, \"c\": NaN}", "c"},
+             {"{\"a\": {\"b\": 1} NaN}", "a"},
+             {"{\"a\": {\"b\": {}, \"c\": [1, {\"d\": NaN}]}}", "a.c.d"},
+             {"{\"a\": {\"b\": [{\"c\": 1}, NaN]}}", "a.b"},
+             {"{\"a\": 1, \"b", "a"},
+         })
+        expect_refused(text, "model/config.json: " + std::string(field) + ": not valid JSON");
+    expect_refused("{\"a\": {\"b\": 1, \"b\": 2}}", "model/config.json: a.b: duplicate key");
+    expect_refused("{\"a\": " + std::string(100, '['), "model/config.json: a: JSON nested deeper");
+}
+
 TEST(Json, AMessageIsOneLineOfBoundedLengthWhateverTheFileHolds) {
     expect_refused("{\"a\\nb\": 1, \"a\\nb\": 2}", "duplicate key");
     const std::string key(100000, 'k');

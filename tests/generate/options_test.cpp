@@ -91,6 +91,9 @@ TEST(GenerationDefaults, NameTheFieldThatIsWrong) {
             read(json(), {{"bos_token_id", 100}});
         },
         {"config.json: bos_token_id"});
+    support::expect_error<eigenlm::FormatError>(
+        [] { eigenlm::read_generation_defaults({}, {{"bos_token_id", -2}}, json(), "folder/generation_config.json"); },
+        {"folder/config.json: bos_token_id"});
     support::expect_error<eigenlm::FormatError>([] { read(json::array()); }, {"generation_config.json", "JSON object"});
 }
 

@@ -101,11 +101,11 @@ TEST(KvCache, AdvancesAndForgets) {
 }
 
 TEST(KvCache, ThatCannotBeHadIsAnError) {
-    auto c = support::small_config();
-    c.num_layers = std::size_t{1} << 40;
-    support::expect_error<eigenlm::ResourceError>([&] { KvCache cache(c, 64); }, {"memory", "cannot reserve"});
-    c.num_kv_heads = std::size_t{1} << 58;
-    support::expect_error<eigenlm::ResourceError>([&] { KvCache cache(c, 64); }, {"KV cache", "overflows"});
+    const auto refuse = [](std::size_t capacity, std::initializer_list<std::string_view> words) {
+        support::expect_error<eigenlm::ResourceError>([&] { KvCache cache(support::small_config(), capacity); }, words);
+    };
+    refuse(std::size_t{1} << 50, {"memory", "cannot reserve"});
+    refuse(~std::size_t{0}, {"KV cache", "overflows"});
 }
 
 TEST(KvCache, OfAbsurdCapacityIsTheSameError) {  // and not first a block table of 2^54 entries

@@ -82,7 +82,7 @@ TEST(TokenizerJson, SpoiledBytesNeverEscapeTheErrorTypes) {
 }
 
 TEST(TokenizerJson, DuplicateKeys) {
-    EXPECT_EQ(error_of("{\"model\":1,\"model\":2}"), (std::pair<std::string, std::string>("format", "t.json")));
+    EXPECT_EQ(error_of("{\"model\":1,\"model\":2}"), (std::pair<std::string, std::string>("format", "t.json: model")));
     std::string text = tests::small_tokenizer().dump();
     text.insert(text.find("\"vocab\":{") + 9, "\"ab\":300,");
     EXPECT_EQ(error_of(text), (std::pair<std::string, std::string>("format", "t.json: model.vocab")));

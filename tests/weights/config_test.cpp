@@ -256,6 +256,7 @@ TEST(Config, RefusesWhatItWouldComputeWrongly) {
         {{{"partial_rotary_factor", 0.5}}, {"partial_rotary_factor"}},
         {{{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}, {"rope_parameters.partial_rotary_factor"}},
         {{{"rope_parameters", {{"rope_type", "longrope"}}}}, {"rope_parameters.rope_type", "longrope"}},
+        {{{"rope_scaling", {{"type", "su"}}}}, {"rope_scaling.type", "su"}},
     };
     for (const auto& refusal : cases)
         for (const std::string& word : refusal.words)
@@ -313,6 +314,11 @@ TEST(Config, RefusesValuesOutOfRange) {
         {bad_llama3({{"low_freq_factor", 0}}), {"rope_scaling.low_freq_factor"}},
         {bad_llama3({{"high_freq_factor", 1.0}}), {"rope_scaling.high_freq_factor", "low_freq_factor"}},
         {bad_llama3({{"original_max_position_embeddings", 0}}), {"rope_scaling.original_max_position_embeddings"}},
+        {{{"max_position_embeddings", 256},
+          {"rope_scaling", {{"rope_type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 1 << 24}}}},
+         {"rope_scaling.original_max_position_embeddings", "at most 1000 times"}},
+        {{{"head_dim", 514}}, {"head_dim", "at most 512", "514"}},
+        {{{"hidden_size", 8 * 514}}, {"head_dim", "at most 512", "514"}},
         {{{"tie_word_embeddings", "yes"}}, {"tie_word_embeddings", "true or false"}},
         {{{"attention_bias", 1}}, {"attention_bias"}},
         {{{"layer_types", "full_attention"}}, {"layer_types", "an array"}},

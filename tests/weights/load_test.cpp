@@ -89,6 +89,25 @@ TEST(Load, NamesAFileThatIsAFolder) {
     }
 }
 
+TEST(Load, ALinkToNothingIsNotTheSameAsNoFile) {
+    for (const char* name : {"generation_config.json", "model.safetensors", "model.safetensors.index.json"})
+        for (const char* target : {"nowhere", name}) {
+            const Folder folder;
+            folder.remove("model.safetensors");
+            folder.remove(name);
+            std::filesystem::create_symlink(target, folder / name);
+            if (name == std::string_view("generation_config.json"))
+                folder.write("model.safetensors", support::safetensors_file("{}"));
+            expect_refused<IoError>(folder, {name, "cannot open"});
+        }
+}
+
+TEST(Load, AGenerationConfigOfNullIsNotTheSameAsNoFile) {
+    const Folder folder;
+    folder.write("generation_config.json", "null");
+    expect_refused<FormatError>(folder, {"generation_config.json", "JSON object", "null"});
+}
+
 TEST(Load, NamesJsonThatIsBroken) {
     for (const char* name : {"config.json", "generation_config.json"})
         for (const char* content : {"", "{", "not json", "{\"a\": 1,}", "{\"a\": 1, \"a\": 2}"}) {
@@ -147,8 +166,8 @@ TEST(Load, NamesATensorOfAnotherRank) {
 TEST(Load, RefusesAConfigThatItsWeightsDoNotFit) {
     for (const char* key : {"vocab_size", "hidden_size", "intermediate_size"}) {
         const Folder folder;
-        folder.set(key, 4096);
-        expect_refused<FormatError>(folder, {"model.safetensors: ", "expected shape", "4096"});
+        folder.set(key, 2048);
+        expect_refused<FormatError>(folder, {"model.safetensors: ", "expected shape", "2048"});
     }
     const Folder folder;
     folder.set("num_hidden_layers", 4096);

@@ -31,15 +31,23 @@
 
 // Everything lives in an inline namespace named after the version and after what the compiler may use everywhere: units
 // built with other flags then have functions of their own (the linker would else keep one body of two, and a plain
-// unit might run another's AVX), and handing objects from one to the other is a link error.
+// unit might run another's AVX), and handing objects from one to the other is a link error. EIGENLM_EIGEN_GEMM (see
+// kernels/detail/eigen.hpp) makes other functions, too.
 #if defined(__AVX512F__)
-#define EIGENLM_ABI v0_1_avx512
+#define EIGENLM_ABI_FLAGS v0_1_avx512
 #elif defined(__FMA__)
-#define EIGENLM_ABI v0_1_fma
+#define EIGENLM_ABI_FLAGS v0_1_fma
 #elif defined(__AVX__)
-#define EIGENLM_ABI v0_1_avx
+#define EIGENLM_ABI_FLAGS v0_1_avx
 #else
-#define EIGENLM_ABI v0_1
+#define EIGENLM_ABI_FLAGS v0_1
+#endif
+#if defined(EIGENLM_EIGEN_GEMM)
+#define EIGENLM_JOIN_(a, b) a##b
+#define EIGENLM_JOIN(a, b) EIGENLM_JOIN_(a, b)
+#define EIGENLM_ABI EIGENLM_JOIN(EIGENLM_ABI_FLAGS, _gemm)
+#else
+#define EIGENLM_ABI EIGENLM_ABI_FLAGS
 #endif
 
 // Floating-point arithmetic between these two is done as it is written, whatever flags the including unit is built

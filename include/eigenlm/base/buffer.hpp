@@ -33,7 +33,9 @@ class Buffer {
         if (bytes >= 2 * huge_page) ::madvise(memory, bytes, MADV_HUGEPAGE);  // advice: refusal is no error
         data_ = static_cast<T*>(memory);
     }
+    /// Leaves `other` empty.
     Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    /// Swaps the two.
     Buffer& operator=(Buffer&& other) noexcept {
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
@@ -45,6 +47,8 @@ class Buffer {
         if (data_) ::munmap(data_, mapped_bytes());
     }
 
+    /// The numbers as a contiguous range; indices are not checked. Empty: data() is null.
+    /// @{
     T* data() { return data_; }
     const T* data() const { return data_; }
     std::size_t size() const { return size_; }
@@ -56,6 +60,7 @@ class Buffer {
     const T* end() const { return data_ + size_; }
     std::span<T> span() { return {data_, size_}; }
     std::span<const T> span() const { return {data_, size_}; }
+    /// @}
 
   private:
     std::size_t mapped_bytes() const {

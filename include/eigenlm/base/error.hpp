@@ -41,11 +41,13 @@ inline std::string one_line(std::string text) {
 /// Base of everything this library throws on purpose. what() is one line: "where: what is wrong (expected, found)".
 class Error : public std::runtime_error {
   public:
+    /// `where` may be empty. Control characters become '?', and a text above 1,000 bytes loses its middle.
     Error(ErrorKind kind, std::string where, const std::string& what_is_wrong)
         : std::runtime_error(detail::one_line(where.empty() ? what_is_wrong : where + ": " + what_is_wrong)),
           kind_(kind),
           where_(std::move(where)) {}
 
+    /// What to act on; the same as the exception's type.
     ErrorKind kind() const noexcept { return kind_; }
     /// The file, and inside it the field or tensor, or the function and argument.
     const std::string& where() const noexcept { return where_; }
@@ -59,15 +61,27 @@ class Error : public std::runtime_error {
 template <ErrorKind Kind>
 class ErrorOf : public Error {
   public:
+    /// `where` and `what_is_wrong` make up what(), as in Error.
     ErrorOf(std::string where, const std::string& what_is_wrong) : Error(Kind, std::move(where), what_is_wrong) {}
 };
 
-using IoError = ErrorOf<ErrorKind::io>;
-using FormatError = ErrorOf<ErrorKind::format>;
-using UnsupportedError = ErrorOf<ErrorKind::unsupported>;
-using ArgumentError = ErrorOf<ErrorKind::argument>;
-using StateError = ErrorOf<ErrorKind::state>;
-using CancelledError = ErrorOf<ErrorKind::cancelled>;
-using ResourceError = ErrorOf<ErrorKind::resource>;
+using IoError = ErrorOf<ErrorKind::io>;                    ///< see ErrorKind::io
+using FormatError = ErrorOf<ErrorKind::format>;            ///< see ErrorKind::format
+using UnsupportedError = ErrorOf<ErrorKind::unsupported>;  ///< see ErrorKind::unsupported
+using ArgumentError = ErrorOf<ErrorKind::argument>;        ///< see ErrorKind::argument
+using StateError = ErrorOf<ErrorKind::state>;              ///< see ErrorKind::state
+using CancelledError = ErrorOf<ErrorKind::cancelled>;      ///< see ErrorKind::cancelled
+using ResourceError = ErrorOf<ErrorKind::resource>;        ///< see ErrorKind::resource
+
+namespace detail {
+
+/// `pointer`, unless it is null.
+template <class Pointer>
+Pointer not_null(Pointer pointer, const char* where) {
+    if (!pointer) throw ArgumentError(where, "expected an object, found null");
+    return pointer;
+}
+
+}  // namespace detail
 
 }  // namespace eigenlm::inline EIGENLM_ABI

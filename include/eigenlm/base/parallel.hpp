@@ -21,12 +21,14 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// A callable by reference, without allocation: `void(std::size_t begin, std::size_t end, std::size_t thread)`.
 class RangeFunction {
   public:
+    /// Refers to `f`, which must live as long as this object is called.
     template <class F>
         requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>)
     RangeFunction(const F& f)
         : object_(&f), call_([](const void* object, std::size_t begin, std::size_t end, std::size_t thread) {
               (*static_cast<const F*>(object))(begin, end, thread);
           }) {}
+    /// Calls it for the items [begin, end), as thread number `thread`.
     void operator()(std::size_t begin, std::size_t end, std::size_t thread) const { call_(object_, begin, end, thread); }
 
   private:
@@ -38,7 +40,8 @@ class RangeFunction {
 /// another thread, does its own work alone meanwhile (same bits). Destruction joins the workers.
 class ThreadPool {
   public:
-    /// Starts threads - 1 workers; 0 stands for the machine's number of threads.
+    /// Starts threads - 1 workers; 0 stands for the machine's number of threads. Throws ArgumentError for more than
+    /// 1,024, ResourceError when they cannot be had.
     explicit ThreadPool(std::size_t threads = 0) {
         if (threads == 0) threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, max_threads);
         if (threads > max_threads)
@@ -57,6 +60,7 @@ class ThreadPool {
     ThreadPool& operator=(const ThreadPool&) = delete;
     ~ThreadPool() { stop(); }
 
+    /// Threads, the caller's included.
     std::size_t size() const { return workers_.size() + 1; }
 
     /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns when
@@ -85,7 +89,7 @@ class ThreadPool {
 
     /// for_each with one part per thread of about equal size, in multiples of `multiple`.
     void split(std::size_t count, std::size_t multiple, RangeFunction f) {
-        for_each(count, round_up(ceil_div(count, size()), multiple), f);
+        for_each(count, round_up(ceil_div(count, size()), std::max<std::size_t>(multiple, 1)), f);
     }
 
   private:

@@ -8,8 +8,10 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// What a report is about.
 enum class Stage { load, prefill, decode };
 
+/// "load", "prefill", "decode"
 constexpr const char* to_string(Stage stage) {
     constexpr const char* names[] = {"load", "prefill", "decode"};
     return names[static_cast<int>(stage)];
@@ -17,9 +19,9 @@ constexpr const char* to_string(Stage stage) {
 
 /// `done` of `total` units: bytes for load, tokens for prefill and decode.
 struct Progress {
-    Stage stage;
-    std::size_t done;
-    std::size_t total;
+    Stage stage;        ///< what is being done
+    std::size_t done;   ///< units so far
+    std::size_t total;  ///< units in all
 };
 
 /// Called from the thread that made the call, under that thread's own floating-point state. What it throws ends the work.

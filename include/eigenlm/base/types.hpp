@@ -18,8 +18,10 @@ using TokenId = std::int32_t;
 /// multiples of it.
 inline constexpr std::size_t lanes = 16;
 
+/// The smallest multiple of `multiple` (not 0) that is at least n.
 constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-constexpr std::size_t ceil_div(std::size_t n, std::size_t divisor) { return (n + divisor - 1) / divisor; }
+/// n / divisor (not 0), rounded up.
+constexpr std::size_t ceil_div(std::size_t n, std::size_t divisor) { return n / divisor + (n % divisor != 0); }
 
 /// a * b, or ResourceError when the product does not fit: sizes that come from files go through this.
 inline std::size_t checked_mul(std::size_t a, std::size_t b, const char* where) {
@@ -32,22 +34,26 @@ inline std::size_t checked_mul(std::size_t a, std::size_t b, const char* where) 
 /// Rows of numbers somewhere in memory, not owned: row r holds `cols` values and starts at data + r * stride.
 template <class T>
 struct Rows {
-    T* data = nullptr;
-    std::size_t rows = 0;
-    std::size_t cols = 0;
-    std::size_t stride = 0;  // in elements, >= cols
+    T* data = nullptr;       ///< row 0
+    std::size_t rows = 0;    ///< how many
+    std::size_t cols = 0;    ///< values in a row
+    std::size_t stride = 0;  ///< in elements, >= cols
 
+    /// Where a row begins. Neither this nor the views below check their arguments.
     T* operator[](std::size_t row) const { return data + row * stride; }
+    /// The `cols` values of a row.
     std::span<T> row(std::size_t r) const { return {data + r * stride, cols}; }
     /// Rows [first, first + count).
     Rows middle(std::size_t first, std::size_t count) const { return {data + first * stride, count, cols, stride}; }
     /// Columns [first, first + count) of every row.
     Rows columns(std::size_t first, std::size_t count) const { return {data + first, rows, count, stride}; }
+    /// The same rows, to be read only.
     operator Rows<const T>() const { return {data, rows, cols, stride}; }
 };
 
 /// std::isnan and std::isfinite by their bits: those two mean nothing in a unit built with -ffast-math.
 inline bool is_nan(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7fffffffu) > 0x7f800000u; }
+/// Neither infinite nor NaN; by its bits too.
 inline bool is_finite(float x) { return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u; }
 
 /// bfloat16: the upper half of a float.

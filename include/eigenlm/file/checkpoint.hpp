@@ -19,20 +19,32 @@ class Checkpoint {
         return Checkpoint(folder);
     }
 
+    /// The folder it was opened with.
     const std::filesystem::path& folder() const { return folder_; }
+    /// Where config.json lies, for messages.
     std::string config_path() const { return (folder_ / "config.json").string(); }
+    /// Where generation_config.json would lie, for messages.
     std::string generation_config_path() const { return (folder_ / "generation_config.json").string(); }
+    /// config.json's content; read_config makes a ModelConfig of it.
     const nlohmann::json& config() const { return config_; }
     /// generation_config.json's content; null where the folder has none.
     const nlohmann::json& generation_config() const { return generation_config_; }
+    /// The weights, read only when they are asked for.
     const TensorSource& tensors() const { return *tensors_; }
 
   private:
     explicit Checkpoint(const std::filesystem::path& folder)
         : folder_(folder), config_(read_json(folder / "config.json")), tensors_(open_weights(folder)) {
         const auto path = folder / "generation_config.json";
+        if (!is_there(path)) return;
+        generation_config_ = read_json(path);
+        JsonObject(generation_config_, path.string());  // null would stand for no file
+    }
+
+    /// Also for a link to nothing: what is there and cannot be read is an error, and not the same as no file.
+    static bool is_there(const std::filesystem::path& path) {
         std::error_code ignored;
-        if (std::filesystem::exists(path, ignored)) generation_config_ = read_json(path);
+        return std::filesystem::exists(std::filesystem::symlink_status(path, ignored));
     }
 
     static void require_folder(const std::filesystem::path& folder) {
@@ -46,13 +58,9 @@ class Checkpoint {
     static std::unique_ptr<const TensorSource> open_weights(const std::filesystem::path& folder) {
         const auto file = folder / "model.safetensors", index = folder / "model.safetensors.index.json",
                    pickle = folder / "pytorch_model.bin";
-        const auto exists = [](const std::filesystem::path& path) {
-            std::error_code ignored;
-            return std::filesystem::exists(path, ignored);
-        };
-        if (exists(file)) return std::make_unique<SafetensorsFile>(file);
-        if (exists(index)) return std::make_unique<ShardedTensors>(index);
-        if (exists(pickle))
+        if (is_there(file)) return std::make_unique<SafetensorsFile>(file);
+        if (is_there(index)) return std::make_unique<ShardedTensors>(index);
+        if (is_there(pickle))
             throw UnsupportedError(pickle.string(), "pickled weights are not supported (expected model.safetensors)");
         throw IoError(file.string(), "No such file, and no model.safetensors.index.json");
     }

@@ -32,8 +32,10 @@ class File {
         }
         size_ = static_cast<std::size_t>(info.st_size);
     }
+    /// Leaves `other` closed: reading from it is an IoError.
     File(File&& other) noexcept
         : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+    /// Swaps the two.
     File& operator=(File&& other) noexcept {
         std::swap(path_, other.path_);
         std::swap(descriptor_, other.descriptor_);
@@ -44,6 +46,7 @@ class File {
         if (descriptor_ >= 0) ::close(descriptor_);
     }
 
+    /// The path it was opened with.
     const std::string& path() const { return path_; }
     /// Bytes it had when it was opened.
     std::size_t size() const { return size_; }

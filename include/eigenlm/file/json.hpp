@@ -27,36 +27,53 @@ inline std::string json_excerpt(std::string_view text) {
     return text.size() <= enough ? json : json + "...";
 }
 
-/// Builds a tree from events, with the checks of parse_json: no key twice, no deep nesting.
+/// Builds a tree from events, with the checks of parse_json: no key twice, no deep nesting, not too many values.
 class JsonTreeBuilder {
   public:
     JsonTreeBuilder(nlohmann::json& root, const std::string& where) : root_(root), where_(where) {}
 
-    void value(nlohmann::json value) { place(std::move(value)); }
+    void value(nlohmann::json value) { add(std::move(value)); }
     void open(nlohmann::json container) {
-        if (open_.size() == max_depth)
-            throw FormatError(where_, "JSON nested deeper than " + std::to_string(max_depth));
-        open_.push_back({place(std::move(container)), std::exchange(key_, {})});
+        if (open_.size() == max_depth) throw FormatError(place(), "JSON nested deeper than " + std::to_string(max_depth));
+        nlohmann::json* const value = add(std::move(container));
+        open_.push_back({value, std::exchange(key_, {})});
     }
     void key(std::string& name) {
-        if (open_.back().value->contains(name)) throw FormatError(where_, "duplicate key " + json_excerpt(name));
         key_ = std::move(name);
+        if (open_.back().value->contains(key_)) throw FormatError(place(), "duplicate key " + json_excerpt(key_));
     }
-    void close() { open_.pop_back(); }
+    void close() {
+        key_ = std::move(open_.back().key);
+        open_.pop_back();
+    }
 
     /// Whether the next value is the one of `key` in the object `parent` of the whole.
     bool next_is(std::string_view parent, std::string_view key) const {
         return open_.size() == 2 && open_[1].value->is_object() && open_[1].key == parent && key_ == key;
     }
 
+    /// The file and the field that began last, for messages: "config.json: rope_scaling.factor".
+    std::string place() const {
+        std::string path;
+        const auto append = [&path](const std::string& key) {
+            if (!key.empty()) path += (path.empty() ? ": " : ".") + key;
+        };
+        for (const Level& level : open_) append(level.key);
+        append(key_);
+        return where_ + path;
+    }
+
   private:
     static constexpr std::size_t max_depth = 64;  // real files need 6
+    /// The largest models' indices have 2^17. A value of two bytes in the file takes up to a hundred in memory.
+    static constexpr std::size_t max_values = std::size_t{1} << 20;
     struct Level {
         nlohmann::json* value;
         std::string key;  // under which it stands in its parent, when that is an object
     };
 
-    nlohmann::json* place(nlohmann::json&& value) {
+    nlohmann::json* add(nlohmann::json&& value) {
+        if (++values_ > max_values) throw FormatError(place(), "more than " + std::to_string(max_values) + " JSON values");
         if (open_.empty()) return &(root_ = std::move(value));
         nlohmann::json& parent = *open_.back().value;
         if (parent.is_object()) return &(parent[key_] = std::move(value));
@@ -67,18 +84,19 @@ class JsonTreeBuilder {
     nlohmann::json& root_;
     const std::string& where_;
     std::vector<Level> open_;
-    std::string key_;
+    std::string key_;  // of the value that began last, when it is in an object
+    std::size_t values_ = 0;
 };
 
 [[noreturn]] inline void throw_parse_error(const std::string& where, const nlohmann::json::exception& error) {
     constexpr std::size_t enough = 300;  // the message quotes the last token, which may be long
-    throw FormatError(where, "not valid JSON: " + std::string(error.what()).substr(0, enough));
+    throw FormatError(where, "not valid JSON: " + std::string(std::string_view(error.what()).substr(0, enough)));
 }
 
 /// Everything into one tree.
 class JsonTreeHandler final : public nlohmann::json_sax<nlohmann::json> {
   public:
-    JsonTreeHandler(nlohmann::json& root, const std::string& where) : where_(where), tree_(root, where) {}
+    JsonTreeHandler(nlohmann::json& root, const std::string& where) : tree_(root, where) {}
 
     bool null() override { return value(nullptr); }
     bool boolean(bool v) override { return value(v); }
@@ -93,14 +111,13 @@ class JsonTreeHandler final : public nlohmann::json_sax<nlohmann::json> {
     bool end_object() override { return tree_.close(), true; }
     bool end_array() override { return tree_.close(), true; }
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-        throw_parse_error(where_, error);
+        throw_parse_error(tree_.place(), error);
     }
 
   private:
     bool value(nlohmann::json v) { return tree_.value(std::move(v)), true; }
     bool open(nlohmann::json container) { return tree_.open(std::move(container)), true; }
 
-    const std::string& where_;
     JsonTreeBuilder tree_;
 };
 
@@ -114,8 +131,8 @@ inline void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>&
 
 }  // namespace detail
 
-/// Parses `text` whole. Throws FormatError naming `where` on a syntax error, on a key that an object holds twice, and on
-/// nesting deeper than 64.
+/// Parses `text` whole. Throws FormatError naming `where` and the field on a syntax error, on a key that an object holds
+/// twice, on nesting deeper than 64, and on more than 2^20 values.
 inline nlohmann::json parse_json(std::string_view text, const std::string& where) {
     nlohmann::json tree;
     detail::JsonTreeHandler handler(tree, where);
@@ -132,7 +149,9 @@ class JsonObject {
             throw FormatError(where_, std::string("expected a JSON object, found ") + value.type_name());
     }
 
+    /// The file, and the object's own path in it where it is nested.
     const std::string& where() const { return where_; }
+    /// The object itself.
     const nlohmann::json& raw() const { return *value_; }
     /// False when the field is missing or null: configs write null for "not set".
     bool has(const char* key) const { return find(key) != nullptr; }
@@ -142,10 +161,12 @@ class JsonObject {
         return where_ + (nested ? "." : ": ") + key;
     }
 
-    /// The whole number `key`, within [low, high].
+    /// The whole number `key`, within [low, high]. As every lookup here it throws FormatError, naming file and field,
+    /// for a value of a wrong type or range, and where there is no fallback also for one that is missing or null.
     std::int64_t integer(const char* key, std::int64_t low, std::int64_t high) const {
         return checked_integer(require(key), key, low, high);
     }
+    /// The same, or `fallback`.
     std::int64_t integer_or(const char* key, std::int64_t fallback, std::int64_t low, std::int64_t high) const {
         const auto* value = find(key);
         return value ? checked_integer(*value, key, low, high) : fallback;
@@ -154,17 +175,21 @@ class JsonObject {
     double number(const char* key, double low, double high) const {
         return checked_number(require(key), key, low, high);
     }
+    /// The same, or `fallback`.
     double number_or(const char* key, double fallback, double low, double high) const {
         const auto* value = find(key);
         return value ? checked_number(*value, key, low, high) : fallback;
     }
+    /// The truth value `key`, or `fallback`.
     bool boolean_or(const char* key, bool fallback) const {
         const auto* value = find(key);
         if (!value) return fallback;
         if (!value->is_boolean()) wrong_type(key, "true or false", *value);
         return value->get<bool>();
     }
+    /// The text `key`.
     std::string string(const char* key) const { return checked_string(require(key), key); }
+    /// The same, or `fallback`.
     std::string string_or(const char* key, std::string fallback) const {
         const auto* value = find(key);
         return value ? checked_string(*value, key) : std::move(fallback);

@@ -34,8 +34,11 @@ class SafetensorsFile final : public TensorSource {
         check_coverage();
     }
 
+    /// The path it was opened with.
     const std::string& path() const { return file_->path(); }
+    /// How many tensors the file holds.
     std::size_t tensor_count() const { return entries_.size(); }
+    /// Whether it holds a tensor of that name.
     bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
 
     /// The tensor of that name. FormatError when it is missing, has another shape, or a type that is no float.

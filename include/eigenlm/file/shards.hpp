@@ -37,7 +37,9 @@ class ShardedTensors final : public TensorSource {
         }
     }
 
+    /// How many files the index names.
     std::size_t file_count() const { return files_.size(); }
+    /// Out of the file that the index names; errors as SafetensorsFile::tensor's.
     Tensor tensor(std::string_view name, std::span<const std::size_t> shape) const override {
         const auto place = places_.find(name);
         if (place == places_.end()) throw FormatError(index_ + ": " + std::string(name), "tensor is missing");

@@ -17,12 +17,15 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Element types that files hold and this library reads.
 enum class Dtype { f32, f16, bf16, i32 };
 
+/// "F32", "F16", "BF16", "I32": the names that safetensors files use.
 constexpr const char* to_string(Dtype dtype) {
     constexpr const char* names[] = {"F32", "F16", "BF16", "I32"};
     return names[static_cast<int>(dtype)];
 }
+/// Bytes of one element.
 constexpr std::size_t size_of(Dtype dtype) { return dtype == Dtype::f32 || dtype == Dtype::i32 ? 4 : 2; }
 
+/// The type of that name, or nothing.
 inline std::optional<Dtype> dtype_from_string(std::string_view name) {
     for (const Dtype d : {Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i32})
         if (name == to_string(d)) return d;
@@ -36,8 +39,10 @@ inline std::string to_string(std::span<const std::size_t> shape) {
     return text + "]";
 }
 
-/// Elements in a file's bytes -> floats, exactly. `bytes` need not be aligned.
+/// Elements in a file's bytes -> floats, exactly. `bytes` holds out.size() elements and need not be aligned.
+/// Throws ArgumentError for whole numbers.
 inline void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) {
+    if (dtype == Dtype::i32) throw ArgumentError("widen", "expected F32, F16 or BF16, found I32");
     if (dtype == Dtype::f32) {
         if (!out.empty()) std::memcpy(out.data(), bytes.data(), out.size_bytes());
         return;
@@ -57,19 +62,21 @@ inline void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float
 
 /// A tensor of some source.
 struct Tensor {
-    std::string where;  // "path: tensor name", for messages
-    Dtype dtype = Dtype::f32;
-    std::vector<std::size_t> shape;
+    std::string where;               ///< "path: tensor name", for messages
+    Dtype dtype = Dtype::f32;        ///< of the elements
+    std::vector<std::size_t> shape;  ///< sizes, the slowest index first; empty: one element
     /// Fills `out` with the elements from `first` on, in row-major order and in the tensor's own type. Several threads
     /// may call it at once.
     std::function<void(std::size_t first, std::span<std::byte> out)> read_bytes;
 
+    /// Elements.
     std::size_t size() const {
         std::size_t product = 1;
         for (const std::size_t n : shape) product *= n;
         return product;
     }
-    /// Elements [first, first + out.size()) in row-major order, as floats.
+    /// Elements [first, first + out.size()) in row-major order, as floats. They must lie within the tensor, which is
+    /// not checked. Throws ArgumentError for whole numbers, and what the source throws when it reads.
     void read(std::size_t first, std::span<float> out) const {
         std::vector<std::byte> bytes(out.size() * size_of(dtype));
         read_bytes(first, bytes);

@@ -28,6 +28,7 @@ enum class StopReason {
     cancelled,  ///< the caller's stop token
 };
 
+/// The reason's name: "none", "length", ...
 constexpr const char* to_string(StopReason reason) {
     constexpr const char* names[] = {"none", "length", "eos", "stop", "cancelled"};
     return names[static_cast<int>(reason)];
@@ -35,13 +36,16 @@ constexpr const char* to_string(StopReason reason) {
 
 /// Where the time of a generation went.
 struct GenerationTiming {
-    double prefill_seconds = 0;
-    std::size_t prefill_tokens = 0;
-    double decode_seconds = 0;
-    std::size_t decode_tokens = 0;  // steps of the model behind the prefill
+    double prefill_seconds = 0;      ///< taking in the prompt
+    std::size_t prefill_tokens = 0;  ///< of the prompt
+    double decode_seconds = 0;       ///< all later steps of the model
+    std::size_t decode_tokens = 0;   ///< steps of the model behind the prefill
 
+    /// tokens / seconds; 0 where no time has passed.
     static double rate(std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+    /// Tokens of the prompt by the time of the prefill.
     double prefill_tokens_per_second() const { return rate(prefill_tokens, prefill_seconds); }
+    /// Steps by their time; sampling and text are not counted.
     double decode_tokens_per_second() const { return rate(decode_tokens, decode_seconds); }
 };
 
@@ -50,14 +54,15 @@ struct GenerationTiming {
 /// is asked for.
 class Generation {
   public:
-    /// Prefer LanguageModel::generate. `prompt` must not be empty.
+    /// Prefer LanguageModel::generate. Throws ArgumentError where `model` or `tokenizer` is null, for options out of
+    /// range, and for a prompt that is empty, has ids that are none, or is longer than the context.
     Generation(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
                const GenerationDefaults& defaults, std::vector<TokenId> prompt, GenerateOptions options)
         : options_(std::move(options)),
           prompt_(std::move(prompt)),
           eos_(options_.ignore_eos ? std::vector<TokenId>{} : defaults.eos_token_ids),
-          tokenizer_(std::move(tokenizer)),
-          session_(model, session_options(*model, prompt_.size(), options_)),
+          tokenizer_(detail::not_null(std::move(tokenizer), "generate: tokenizer")),
+          session_(model, session_options(*detail::not_null(model, "generate: model"), prompt_, options_)),
           sampler_(resolve(options_, defaults.sampling), model->config().vocab_size, model->compute().kernels),
           decoder_(*tokenizer_),
           stop_(options_.stop, tokenizer_->longest_token() + 4) {
@@ -83,6 +88,8 @@ class Generation {
     /// Single-pass iteration over the pieces.
     class Iterator {
       public:
+        /// An input iterator's members; incrementing computes, and throws what next() throws.
+        /// @{
         using value_type = std::string_view;
         using difference_type = std::ptrdiff_t;
         explicit Iterator(Generation& generation) : generation_(&generation), piece_(generation.next()) {}
@@ -93,24 +100,33 @@ class Generation {
         }
         void operator++(int) { ++*this; }
         bool operator==(std::default_sentinel_t) const { return piece_.empty(); }
+        /// @}
 
       private:
         Generation* generation_;
         std::string_view piece_;
     };
+    /// Asks for the first piece. The text of earlier next() calls does not come again.
     Iterator begin() { return Iterator(*this); }
+    /// Compares equal when the text has ended.
     std::default_sentinel_t end() const { return {}; }
 
+    /// The prompt, with the tokens put in front of it.
     const std::vector<TokenId>& prompt_ids() const { return prompt_; }
     /// The new tokens so far, with an end-of-sequence token that ended them.
     const std::vector<TokenId>& ids() const { return ids_; }
+    /// Why it ended; none until next() has returned an empty piece or the last one.
     StopReason stop_reason() const { return reason_; }
+    /// Times so far.
     const GenerationTiming& timing() const { return timing_; }
 
   private:
     using Clock = std::chrono::steady_clock;
 
-    static SessionOptions session_options(const Model& model, std::size_t prompt, const GenerateOptions& o) {
+    static SessionOptions session_options(const Model& model, std::span<const TokenId> ids, const GenerateOptions& o) {
+        if (ids.empty()) throw ArgumentError("generate", "the prompt has no tokens");
+        check_ids(ids, model.config(), "generate");
+        const std::size_t prompt = ids.size();
         const std::size_t most = o.context ? std::min(o.context, model.context()) : model.context();
         if (prompt > most)
             throw ArgumentError("generate", "the prompt has " + std::to_string(prompt) + " tokens, the context " +

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -17,21 +18,21 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// A model with its tokenizer. Cheap to copy (copies share the weights), immutable, usable from several threads.
 class LanguageModel {
   public:
-    /// Prefer eigenlm::load. `model` and `tokenizer` must not be null.
+    /// Prefer eigenlm::load. Throws ArgumentError where `model` or `tokenizer` is null.
     LanguageModel(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
                   GenerationDefaults defaults)
-        : model_(std::move(model)), tokenizer_(std::move(tokenizer)), defaults_(std::move(defaults)) {}
+        : model_(detail::not_null(std::move(model), "LanguageModel: model")),
+          tokenizer_(detail::not_null(std::move(tokenizer), "LanguageModel: tokenizer")),
+          defaults_(std::move(defaults)) {}
 
     /// An answer to `prompt`, computed while it is iterated over. Special tokens spelled out in the prompt count as such;
     /// the tokenizer's beginning-of-sequence token is put in front where the model wants one. Throws ArgumentError for
-    /// options out of range and for a prompt longer than the context.
+    /// options out of range and for a prompt that is empty or longer than the context.
     Generation generate(std::string_view prompt, GenerateOptions options = {}) const {
         return generate(encode(prompt), std::move(options));
     }
     /// The same for a prompt that is ids already.
     Generation generate(std::vector<TokenId> prompt, GenerateOptions options = {}) const {
-        if (prompt.empty()) throw ArgumentError("generate", "the prompt has no tokens");
-        check_ids(prompt, config(), "generate");
         return Generation(model_, tokenizer_, defaults_, std::move(prompt), std::move(options));
     }
 
@@ -50,13 +51,17 @@ class LanguageModel {
     /// A sequence to run by hand, step by step.
     Session session(const SessionOptions& options = {}) const { return Session(model_, options); }
 
+    /// Text <-> ids.
     const Tokenizer& tokenizer() const { return *tokenizer_; }
+    /// The model's shape.
     const ModelConfig& config() const { return model_->config(); }
+    /// What generation_config.json suggests.
     const GenerationDefaults& defaults() const { return defaults_; }
     /// The level of the kernels in use.
     Isa isa() const { return model_->compute().kernels.isa; }
     /// How the weights are stored.
     WeightType dtype() const { return model_->transformer().dtype(); }
+    /// Threads that one call splits its work over.
     std::size_t threads() const { return model_->compute().pool.size(); }
     /// Positions a session can have at most.
     std::size_t context() const { return model_->context(); }
@@ -76,7 +81,7 @@ class LanguageModel {
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {});
 
 #if EIGENLM_DEFINE_LARGE
-EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) {
+EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) try {
     const Checkpoint checkpoint = Checkpoint::open(folder);
     const ModelConfig config = read_config(checkpoint.config(), checkpoint.config_path());
     GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
@@ -84,6 +89,8 @@ EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const Mode
     auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));
     auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
     return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
+} catch (const std::bad_alloc&) {
+    throw ResourceError(folder.string(), "no memory left to load it");
 }
 #endif
 

@@ -15,12 +15,12 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// How a model is made from weights.
 struct ModelOptions {
-    std::size_t threads = 0;                ///< 0: as many as the machine has
-    std::optional<Isa> isa = std::nullopt;  ///< default: EIGENLM_ISA, or else the best there is
+    std::size_t threads = 0;                         ///< 0: as many as the machine has
+    std::optional<Isa> isa = std::nullopt;           ///< default: EIGENLM_ISA, or else the best there is
     std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them; f32 where it has several
-    std::size_t context = 0;                ///< most positions of a session; 0: the model's, at most 32,768
-    ProgressFunction progress = nullptr;    ///< bytes of packed weights
-    std::stop_token cancel = {};            ///< ends the load with a CancelledError
+    std::size_t context = 0;                         ///< most positions of a session; 0: the model's, at most 32,768
+    ProgressFunction progress = nullptr;             ///< bytes of packed weights
+    std::stop_token cancel = {};                     ///< ends the load with a CancelledError
 };
 
 /// Everything that sessions share. Immutable but for its threads, which one session at a time splits its work over.
@@ -35,9 +35,13 @@ class Model {
           transformer_(make(config, source, options)),  // before the table: the config may lie, the weights show it
           rope_(config, context_, pool_) {}
 
+    /// The model's shape.
     const ModelConfig& config() const { return transformer_->config(); }
+    /// Weights and arithmetic, for the functions of run/.
     const AnyTransformer& transformer() const { return *transformer_; }
+    /// Its kernels and threads. The pool is shared by all of its sessions.
     const Compute& compute() const { return compute_; }
+    /// Rotations of context() positions.
     const RopeTable& rope() const { return rope_; }
     /// Positions a session can have at most.
     std::size_t context() const { return context_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -16,13 +17,13 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// What to generate. Sampling fields that are not set come from the model's generation_config.json, or else are greedy.
 struct GenerateOptions {
-    std::size_t max_new_tokens = 128;
+    std::size_t max_new_tokens = 128;  ///< 0: nothing is computed
     std::optional<float> temperature = std::nullopt;     ///< 0: greedy; see SamplingOptions for these
-    std::optional<std::size_t> top_k = std::nullopt;
-    std::optional<float> top_p = std::nullopt;
-    std::optional<float> min_p = std::nullopt;
-    std::optional<float> repeat_penalty = std::nullopt;
-    std::uint64_t seed = 0;
+    std::optional<std::size_t> top_k = std::nullopt;  ///< keep the k most likely; 0: all
+    std::optional<float> top_p = std::nullopt;  ///< keep the fewest that reach p, in (0, 1]
+    std::optional<float> min_p = std::nullopt;  ///< keep those at least min_p times as likely as the best, in [0, 1]
+    std::optional<float> repeat_penalty = std::nullopt;  ///< for ids of the prompt and the answer, > 0
+    std::uint64_t seed = 0;  ///< one seed, one text
     std::vector<std::string> stop = {};                  ///< texts that end the generation and are not part of it
     bool ignore_eos = false;                             ///< go on after an end-of-sequence token
     bool use_cache = true;                               ///< false: recompute the whole text for every token
@@ -33,14 +34,14 @@ struct GenerateOptions {
 
 /// What generation_config.json says; config.json's ids where there is none.
 struct GenerationDefaults {
-    SamplingOptions sampling;
-    std::vector<TokenId> eos_token_ids;
-    std::optional<TokenId> bos_token_id;  // starts a text from nothing
+    SamplingOptions sampling;             ///< how to draw where the caller does not say
+    std::vector<TokenId> eos_token_ids;   ///< end a generation
+    std::optional<TokenId> bos_token_id;  ///< starts a text from nothing
 };
 
-/// Reads the defaults. `where` is generation_config.json's path. Without `do_sample` the temperature is 0; the filters are
-/// then those of a caller who sets one. Throws FormatError for fields of a wrong type or range, UnsupportedError for
-/// searches that are not done here.
+/// Reads the defaults. `where` is generation_config.json's path; config.json lies beside it. Without `do_sample` the
+/// temperature is 0; the filters are then those of a caller who sets one. Throws FormatError for fields of a wrong type
+/// or range, UnsupportedError for searches that are not done here.
 inline GenerationDefaults read_generation_defaults(const ModelConfig& config, const nlohmann::json& model_json,
                                                    const nlohmann::json& content, const std::string& where) {
     GenerationDefaults defaults;
@@ -49,7 +50,8 @@ inline GenerationDefaults read_generation_defaults(const ModelConfig& config, co
     const JsonObject json(content.is_null() ? nothing : content, where);
     if (json.has("eos_token_id")) defaults.eos_token_ids = detail::read_eos(json, config.vocab_size);
     const auto most = static_cast<std::int64_t>(config.vocab_size) - 1;
-    for (const JsonObject& source : {json, JsonObject(model_json, "config.json")}) {
+    const auto model_path = std::filesystem::path(where).replace_filename("config.json").string();
+    for (const JsonObject& source : {json, JsonObject(model_json, model_path)}) {
         const std::int64_t bos = source.integer_or("bos_token_id", -1, -1, most);  // -1: none
         if (!defaults.bos_token_id && bos >= 0) defaults.bos_token_id = static_cast<TokenId>(bos);
     }

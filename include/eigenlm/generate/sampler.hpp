@@ -44,6 +44,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Draws tokens; keeps the random state and the ids seen so far. Allocates nothing after its construction.
 class Sampler {
   public:
+    /// For logits of `vocab_size` tokens; `kernels` must outlive it. Throws ArgumentError for options out of range.
     Sampler(const SamplingOptions& options, std::size_t vocab_size, const KernelTable& kernels)
         : options_((check(options), options)), kernels_(kernels), random_(options.seed), seen_(vocab_size), candidates_(vocab_size),
           probabilities_(vocab_size) {
@@ -63,7 +64,7 @@ class Sampler {
     /// The next token. logits: [vocab]. Throws StateError when they are not numbers (a NaN, or no finite largest one),
     /// ArgumentError when there are not `vocab` of them.
     TokenId operator()(std::span<const float> logits) {
-        if (logits.size() != seen_.size())
+        if (logits.empty() || logits.size() != seen_.size())
             throw ArgumentError("Sampler", "expected " + std::to_string(seen_.size()) + " logits, found " +
                                                std::to_string(logits.size()));
         const FloatState state;

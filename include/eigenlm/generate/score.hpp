@@ -22,12 +22,15 @@ struct ScoreOptions {
     std::stop_token cancel = {};          ///< CancelledError once requested
 };
 
+/// What a text costs the model, token by token.
 struct Score {
     std::vector<float> nll;  ///< of ids 1, 2, ..., in nats; the first id only conditions
 
+    /// The mean of nll, in nats per token, summed in double precision; NaN where nll is empty.
     double mean_nll() const {
         return std::accumulate(nll.begin(), nll.end(), 0.0) / static_cast<double>(nll.size());
     }
+    /// exp(mean_nll())
     double perplexity() const { return std::exp(mean_nll()); }
 };
 
@@ -93,12 +96,13 @@ class Scorer {
 
 }  // namespace detail
 
-/// Scores a text of at least two ids. Throws ArgumentError for fewer, for ids that are none and for options out of range,
-/// CancelledError when options.cancel asked for it.
+/// Scores a text of at least two ids. Throws ArgumentError for fewer, for a null model, for ids that are none and for
+/// options out of range, CancelledError when options.cancel asked for it.
 inline Score score(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const ScoreOptions& options = {}) {
     const auto expect = [](bool good, const std::string& expected, std::size_t found) {
         if (!good) throw ArgumentError("score", "expected " + expected + ", found " + std::to_string(found));
     };
+    detail::not_null(model, "score");
     expect(ids.size() >= 2, "a text of at least 2 tokens", ids.size());
     check_ids(ids, model->config(), "score");
     const std::size_t context = options.context ? options.context : model->context();

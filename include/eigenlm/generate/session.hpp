@@ -35,7 +35,8 @@ struct StepOptions {
 /// try); sessions of one model may run in different threads. Keeps its model alive.
 class Session {
   public:
-    /// Reserves memory for options.context positions. Throws ArgumentError when the model has no room for them.
+    /// Reserves memory for options.context positions. Throws ArgumentError where `model` is null or has no room for
+    /// them, ResourceError when the memory cannot be had.
     explicit Session(std::shared_ptr<const Model> model, const SessionOptions& options = {})
         : s_(std::make_unique<State>(std::move(model), options)) {}
 
@@ -43,8 +44,9 @@ class Session {
     /// call. Throws ArgumentError (no ids, ids that are none), StateError (full context) or CancelledError, and then
     /// leaves the session as it was.
     std::span<const float> prefill(std::span<const TokenId> ids, const StepOptions& options = {}) {
-        run(ids, s_->last_logits(), options);
-        return s_->logits.span();
+        State& s = state();
+        run(s, ids, s.last_logits(), options);
+        return s.logits.span();
     }
     /// As prefill, with the logits behind each of the ids.   logits: [ids.size(), vocab]
     void prefill(std::span<const TokenId> ids, std::span<float> logits, const StepOptions& options = {}) {
@@ -52,43 +54,47 @@ class Session {
         if (logits.size() != checked_mul(ids.size(), vocab, "logits"))
             throw ArgumentError("prefill", "expected room for " + std::to_string(ids.size()) + " x " + std::to_string(vocab) +
                                                " logits, found " + std::to_string(logits.size()));
-        run(ids, {logits.data(), ids.size(), vocab, vocab}, options);
+        run(state(), ids, {logits.data(), ids.size(), vocab, vocab}, options);
     }
     /// Takes in one id; errors and result as prefill's.
     std::span<const float> decode(TokenId id, const StepOptions& options = {}) {
-        const InUse guard(*s_);
+        State& s = state();
+        const InUse guard(s);
         const PassOptions pass = pass_options(options);
-        if (s_->use_cache) {
-            KvCache* const cache = &s_->cache;
-            const Model& m = *s_->model;
-            eigenlm::decode(m.transformer(), m.compute(), m.rope(), {&cache, 1}, s_->workspace, {&id, 1}, s_->last_logits(), pass);
+        if (s.use_cache) {
+            KvCache* const cache = &s.cache;
+            const Model& m = *s.model;
+            eigenlm::decode(m.transformer(), m.compute(), m.rope(), {&cache, 1}, s.workspace, {&id, 1}, s.last_logits(),
+                            pass);
         } else {
-            recompute({&id, 1}, s_->last_logits(), pass);
+            recompute(s, {&id, 1}, s.last_logits(), pass);
         }
-        return s_->logits.span();
+        return s.logits.span();
     }
 
-    /// Positions taken in so far.
-    std::size_t length() const { return s_->use_cache ? s_->cache.length() : s_->ids.size(); }
+    /// Positions taken in so far. Not to be asked while another thread is in a call on this session.
+    std::size_t length() const { return state().length(); }
     /// Positions there is room for.
-    std::size_t capacity() const { return s_->cache.capacity(); }
+    std::size_t capacity() const { return state().cache.capacity(); }
     /// Forgets the positions from `length` on. Throws ArgumentError when there are fewer.
     void truncate(std::size_t length) {
-        const InUse guard(*s_);
-        if (length > this->length())
-            throw ArgumentError("truncate", "expected at most " + std::to_string(this->length()) + " positions, found " +
+        State& s = state();
+        const InUse guard(s);
+        if (length > s.length())
+            throw ArgumentError("truncate", "expected at most " + std::to_string(s.length()) + " positions, found " +
                                                 std::to_string(length));
-        if (s_->use_cache)
-            s_->cache.truncate(length);
+        if (s.use_cache)
+            s.cache.truncate(length);
         else
-            s_->ids.resize(length);
+            s.ids.resize(length);
     }
-    const ModelConfig& config() const { return s_->model->config(); }
+    /// The model's shape.
+    const ModelConfig& config() const { return state().model->config(); }
 
   private:
     struct State {
         State(std::shared_ptr<const Model> shared, const SessionOptions& o)
-            : model(std::move(shared)),
+            : model(detail::not_null(std::move(shared), "Session: model")),
               use_cache(o.use_cache),
               cache(model->config(), context(*model, o.context)),
               workspace(model->config(), std::clamp<std::size_t>(o.prefill_rows, 1, cache.capacity()), model->compute().pool.size()),
@@ -105,6 +111,7 @@ class Session {
                                                    "), found " + std::to_string(wish));
             return wish;
         }
+        std::size_t length() const { return use_cache ? cache.length() : ids.size(); }
         Rows<float> last_logits() { return {logits.data(), 1, logits.size(), logits.size()}; }
 
         std::shared_ptr<const Model> model;
@@ -117,11 +124,16 @@ class Session {
         std::atomic_flag in_use;
     };
 
-    /// Refuses a second thread.
+    State& state() const {
+        if (!s_) throw StateError("session", "it was moved from");
+        return *s_;
+    }
+
+    /// Refuses a second call: another thread's, or a callback's.
     class InUse {
       public:
         explicit InUse(State& state) : flag_(state.in_use) {
-            if (flag_.test_and_set(std::memory_order_acquire)) throw StateError("session", "in use by another thread");
+            if (flag_.test_and_set(std::memory_order_acquire)) throw StateError("session", "in use by another call");
         }
         ~InUse() { flag_.clear(std::memory_order_release); }
         InUse(const InUse&) = delete;
@@ -135,26 +147,28 @@ class Session {
         return {o.progress ? &o.progress : nullptr, o.cancel, o.tap ? &o.tap : nullptr};
     }
 
-    void run(std::span<const TokenId> ids, Rows<float> logits, const StepOptions& options) {
-        const InUse guard(*s_);
-        const Model& m = *s_->model;
-        if (s_->use_cache)
-            eigenlm::prefill(m.transformer(), m.compute(), m.rope(), s_->cache, s_->workspace, ids, logits, pass_options(options));
+    static void run(State& s, std::span<const TokenId> ids, Rows<float> logits, const StepOptions& options) {
+        const InUse guard(s);
+        const Model& m = *s.model;
+        if (s.use_cache)
+            eigenlm::prefill(m.transformer(), m.compute(), m.rope(), s.cache, s.workspace, ids, logits,
+                             pass_options(options));
         else
-            recompute(ids, logits, pass_options(options));
+            recompute(s, ids, logits, pass_options(options));
     }
 
-    void recompute(std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options) {
-        std::vector<TokenId>& text = s_->ids;
+    static void recompute(State& s, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options) {
+        std::vector<TokenId>& text = s.ids;
+        const std::size_t before = text.size(), capacity = s.cache.capacity();
         if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
-        if (ids.size() > capacity() - text.size())
-            throw StateError("prefill", "the context is full: " + std::to_string(text.size()) + " positions held and " +
-                                            std::to_string(ids.size()) + " to come, room for " + std::to_string(capacity()));
-        const std::size_t before = text.size();
+        if (ids.size() > capacity - before)
+            throw StateError("prefill", "the context is full: " + std::to_string(before) + " positions held and " +
+                                            std::to_string(ids.size()) + " to come, room for " +
+                                            std::to_string(capacity));
         text.insert(text.end(), ids.begin(), ids.end());
         try {
-            const Model& m = *s_->model;
-            naive(m.transformer(), m.compute(), *s_->own_rope, s_->cache, s_->workspace, text, logits, options);
+            const Model& m = *s.model;
+            naive(m.transformer(), m.compute(), *s.own_rope, s.cache, s.workspace, text, logits, options);
         } catch (...) {
             text.resize(before);
             throw;

@@ -13,7 +13,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Passes text on and holds back what may be the beginning of a stop text.
 class StopFilter {
   public:
-    /// Throws ArgumentError for an empty text: it would end everything at once.
+    /// Throws ArgumentError for an empty text: it would end everything at once. `longest_piece`: bytes of the longest
+    /// piece that will come, so that nothing is allocated later.
     explicit StopFilter(std::vector<std::string> stops, std::size_t longest_piece = 0) : stops_(std::move(stops)) {
         std::size_t longest = 0;
         for (const std::string& stop : stops_) {

@@ -14,6 +14,7 @@ enum class Isa {
     portable,  ///< what every supported CPU runs
 };
 
+/// Every level.
 inline constexpr Isa all_isas[] = {Isa::eigen, Isa::portable};
 
 /// "eigen", "portable": the names that EIGENLM_ISA takes.

@@ -27,48 +27,53 @@ inline constexpr std::size_t bf16_chunk = 32;
 /// out[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]
 template <class Input, class Weight>
 struct Matmul {
-    Rows<const Input> x;   // [rows, k]; bf16: filled up with zeros to a multiple of bf16_chunk
-    const Weight* weight;  // packed in the table's layout, [n, k]
-    const float* bias;     // [n], or null
-    Rows<float> out;       // [rows, n]
+    Rows<const Input> x;   ///< [rows, k]; bf16: filled up with zeros to a multiple of bf16_chunk
+    const Weight* weight;  ///< packed in the table's layout, [n, k]
+    const float* bias;     ///< [n], or null
+    Rows<float> out;       ///< [rows, n]
 };
+/// f32 weights.
 using MatmulF32 = Matmul<float, float>;
-using MatmulF16 = Matmul<float, std::uint16_t>;           // weights are halfs
-using MatmulBf16 = Matmul<std::uint16_t, std::uint16_t>;  // inputs and weights are bfloat16
+using MatmulF16 = Matmul<float, std::uint16_t>;           ///< weights are halfs
+using MatmulBf16 = Matmul<std::uint16_t, std::uint16_t>;  ///< inputs and weights are bfloat16
 
 /// Softmax attention of one group of query heads, which share one key/value head, at one position.
 struct AttentionF32 {
-    const float* q;               // [group, head_dim], rotated
-    const float* cache;           // this layer's and kv head's part of physical block 0
-    const std::uint32_t* blocks;  // block table: physical number of each block of 64 positions
-    std::size_t block_stride;     // floats from one physical block to the next
-    std::size_t values_offset;    // floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
-    std::size_t value_stride;     // head_dim rounded up to 16
-    std::size_t first;            // keys to attend to: positions [first, length)
-    std::size_t length;
-    std::size_t group;            // query heads
-    std::size_t head_dim;
-    float scale;                  // 1 / sqrt(head_dim)
-    float* out;                   // [group, head_dim]
-    float* scratch;               // attention_scratch(group, head_dim) floats, this call's own
+    const float* q;               ///< [group, head_dim], rotated
+    const float* cache;           ///< this layer's and kv head's part of physical block 0
+    const std::uint32_t* blocks;  ///< block table: physical number of each block of 64 positions
+    std::size_t block_stride;     ///< floats from one physical block to the next
+    std::size_t values_offset;    ///< floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
+    std::size_t value_stride;     ///< head_dim rounded up to 16
+    std::size_t first;            ///< keys to attend to: positions [first, length)
+    std::size_t length;           ///< see `first`
+    std::size_t group;            ///< query heads
+    std::size_t head_dim;         ///< even
+    float scale;                  ///< 1 / sqrt(head_dim)
+    float* out;                   ///< [group, head_dim]
+    float* scratch;               ///< attention_scratch(group, head_dim) floats, this call's own
 };
 
 /// Positions in one block of the KV cache, and keys in one panel of it: attention reduces block by block.
 inline constexpr std::size_t kv_block = 64;
+/// See kv_block.
 inline constexpr std::size_t kv_panel = 16;
 
+/// Floats of scratch that one call of attention_f32 needs.
 constexpr std::size_t attention_scratch(std::size_t group, std::size_t head_dim) {
     return group * (round_up(head_dim, lanes) + 2);  // per head: the weighted sum of values, maximum, sum of weights
 }
 
 /// One level's kernels. docs/numerics.md states what each computes, to the bit.
 struct KernelTable {
-    Isa isa;
-    WeightLayout layout;
+    Isa isa;              ///< the level
+    WeightLayout layout;  ///< how its products want matrices packed
 
     /// The outputs of panels [first, last), i.e. columns [16 first, min(n, 16 last)) of `out`.
     void (*matmul_f32)(const MatmulF32&, std::size_t first, std::size_t last);
+    /// The same of bf16 inputs and weights.
     void (*matmul_bf16)(const MatmulBf16&, std::size_t first, std::size_t last);
+    /// The same of f16 weights.
     void (*matmul_f16)(const MatmulF16&, std::size_t first, std::size_t last);
     /// out = x rounded to bfloat16, n numbers, and zeros up to a multiple of bf16_chunk
     void (*round_bf16)(const float* x, std::size_t n, std::uint16_t* out);
@@ -76,6 +81,7 @@ struct KernelTable {
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.
     void (*rope)(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout);
+    /// One group of query heads at one position; writes `out` and `scratch`.
     void (*attention_f32)(const AttentionF32&);
     /// out = silu(gate) * up, n numbers; out may be gate or up
     void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);

@@ -14,6 +14,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// What lies between the projections, whatever the weights' type: heads are normalised, rotated and kept, and attend.
 class AttentionHeads {
   public:
+    /// Those of block number `layer`. The norms' gains, [head_dim] each, may be empty where norm() is not called.
     AttentionHeads(const ModelConfig& config, std::size_t layer, Buffer<float> q_norm, Buffer<float> k_norm)
         : num_heads_(config.num_heads),
           num_kv_heads_(config.num_kv_heads),
@@ -25,6 +26,7 @@ class AttentionHeads {
           q_norm_(std::move(q_norm), config.rms_norm_eps),
           k_norm_(std::move(k_norm), config.rms_norm_eps) {}
 
+    /// RMSNorm of each head of a.q() and a.k(), in place.
     void norm(const Pass& pass, Activations& a) const {
         each_row(pass.compute, a.qkv.rows, a.qkv.rows * a.qkv.cols, [&](std::size_t row, std::size_t) {
             for (std::size_t h = 0; h < num_heads_; ++h) q_norm_(pass.compute.kernels, a.q()[row] + h * head_dim_);
@@ -32,6 +34,7 @@ class AttentionHeads {
         });
     }
 
+    /// Rotates a.q() and a.k() in place; keys and values go into the rows' caches.
     void rotate_and_store(const Pass& pass, Activations& a) const {
         const std::size_t d = head_dim_, heads = num_heads_ + num_kv_heads_;
         for (const Segment& segment : pass.segments) {
@@ -92,6 +95,7 @@ class AttentionHeads {
     RmsNorm q_norm_, k_norm_;  // [head_dim], or empty
 };
 
+/// The attention of one block: its projections, rotations and softmax.
 template <class Arch, class Weight>
 class Attention {
   public:

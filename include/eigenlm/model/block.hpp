@@ -6,6 +6,7 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// One decoder block: attention and feed-forward part, each normalised first and added to the residual stream.
 template <class Arch, class Weight>
 class DecoderBlock {
   public:

@@ -10,8 +10,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// Where and with what a pass computes. Both outlive it.
 struct Compute {
-    const KernelTable& kernels;
-    ThreadPool& pool;
+    const KernelTable& kernels;  ///< what computes; its layout must be the weights'
+    ThreadPool& pool;            ///< the threads it computes on
 };
 
 namespace detail {

@@ -4,9 +4,11 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// The feed-forward part of one block.
 template <class Weight>
 class Mlp {
   public:
+    /// gate_up: [2 intermediate, hidden], down: [hidden, intermediate]
     Mlp(Matrix<Weight> gate_up, Matrix<Weight> down) : gate_up_(std::move(gate_up)), down_(std::move(down)) {}
 
     /// a.projected = down(silu(gate(a.normed)) * up(a.normed))

@@ -5,6 +5,7 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// Root mean square normalisation with a gain.
 class RmsNorm {
   public:
     /// gain: [size]

@@ -17,10 +17,11 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Consecutive rows of a pass that are consecutive positions of one sequence: many in a prefill, one in a decode step.
 /// They take the positions from cache->length() on.
 struct Segment {
-    KvCache* cache = nullptr;
-    std::size_t first_row = 0;
-    std::size_t rows = 0;
+    KvCache* cache = nullptr;   ///< the sequence
+    std::size_t first_row = 0;  ///< of the pass
+    std::size_t rows = 0;       ///< how many
 
+    /// The position of a row of the pass.
     std::size_t position(std::size_t row) const { return cache->length() + row - first_row; }
 };
 
@@ -33,14 +34,15 @@ class Activations;
 
 /// One forward pass over `rows` rows.
 struct Pass {
-    const Compute& compute;
-    const RopeTable& rope;
-    std::span<const Segment> segments;
-    const Tap* tap = nullptr;           // null: nobody looks
-    const FloatState* state = nullptr;  // the state the pass runs under, so that the tap sees the host's
-    Stage stage = Stage::prefill;
-    std::stop_token stop = {};          // asked between layers
+    const Compute& compute;             ///< kernels and threads
+    const RopeTable& rope;              ///< reaches all positions of the pass
+    std::span<const Segment> segments;  ///< the rows, by sequence
+    const Tap* tap = nullptr;           ///< null: nobody looks
+    const FloatState* state = nullptr;  ///< the state the pass runs under, so that the tap sees the host's
+    Stage stage = Stage::prefill;       ///< for the message of CancelledError
+    std::stop_token stop = {};          ///< asked between layers
 
+    /// Calls the tap, if there is one, under the host's floating-point state.
     void show(std::string_view name, int layer, Rows<const float> values) const {
         if (!tap) return;
         if (state)
@@ -55,9 +57,10 @@ struct Pass {
 /// Every intermediate of a pass, allocated once for as many rows as a pass may have.
 class Activations {
   public:
+    /// Room for `max_rows` rows on `threads` threads. Throws ArgumentError for no rows and for a config that no
+    /// model has (see check), ResourceError when the memory cannot be had.
     Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
-        : narrow(checked_mul(max_rows, round_up(std::max({c.hidden_size, c.query_size(), c.intermediate_size}), bf16_chunk),
-                             "workspace")),
+        : narrow((check(c), checked_mul(max_rows, widest(c), "workspace"))),
           max_rows_(max_rows),
           hidden_(storage(max_rows, c.hidden_size)),
           normed_(storage(max_rows, c.hidden_size)),
@@ -68,10 +71,13 @@ class Activations {
           scratch_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
           scratch_(checked_mul(scratch_size_, threads, "workspace")),
           config_(c) {
+        if (max_rows == 0) throw ArgumentError("workspace", "expected room for at least 1 row, found none");
         resize(max_rows);
     }
+    /// Leaves a workspace that fits no model.
     Activations(Activations&&) = default;
 
+    /// Rows that one pass may have.
     std::size_t max_rows() const { return max_rows_; }
     /// Whether it was made for models of this shape and for so many threads.
     bool fits(const ModelConfig& c, std::size_t threads) const {
@@ -79,8 +85,11 @@ class Activations {
                gate_up.cols == 2 * c.intermediate_size && scratch_.size() >= scratch_size_ * threads &&
                scratch_size_ >= attention_scratch(c.group(), c.head_dim);
     }
-    /// The rows of the coming pass, at most max_rows().
+    /// The rows of the coming pass. Throws ArgumentError for more than max_rows().
     void resize(std::size_t rows) {
+        if (rows > max_rows_)
+            throw ArgumentError("workspace", "expected at most " + std::to_string(max_rows_) + " rows, found " +
+                                                 std::to_string(rows));
         hidden = view(hidden_, rows, config_.hidden_size);
         normed = view(normed_, rows, config_.hidden_size);
         projected = view(projected_, rows, config_.hidden_size);
@@ -89,23 +98,30 @@ class Activations {
         gate_up = view(gate_up_, rows, 2 * config_.intermediate_size);
     }
 
-    Rows<float> hidden;     // [rows, hidden]: the residual stream
-    Rows<float> normed;     // [rows, hidden]
-    Rows<float> projected;  // [rows, hidden]: what a sub-block adds to the stream
-    Rows<float> qkv;        // [rows, query_size + 2 kv_size]
-    Rows<float> attended;   // [rows, query_size]: the heads' outputs
-    Rows<float> gate_up;    // [rows, 2 intermediate]
-    NarrowRows narrow;      // a product's input, rounded
+    Rows<float> hidden;     ///< [rows, hidden]: the residual stream
+    Rows<float> normed;     ///< [rows, hidden]
+    Rows<float> projected;  ///< [rows, hidden]: what a sub-block adds to the stream
+    Rows<float> qkv;        ///< [rows, query_size + 2 kv_size]
+    Rows<float> attended;   ///< [rows, query_size]: the heads' outputs
+    Rows<float> gate_up;    ///< [rows, 2 intermediate]
+    NarrowRows narrow;      ///< a product's input, rounded
 
+    /// The parts of qkv and gate_up, of the pass's rows.
+    /// @{
     Rows<float> q() const { return qkv.columns(0, config_.query_size()); }
     Rows<float> k() const { return qkv.columns(config_.query_size(), config_.kv_size()); }
     Rows<float> v() const { return qkv.columns(config_.query_size() + config_.kv_size(), config_.kv_size()); }
     Rows<float> gate() const { return gate_up.columns(0, config_.intermediate_size); }
     Rows<float> up() const { return gate_up.columns(config_.intermediate_size, config_.intermediate_size); }
+    /// @}
     /// One thread's own scratch for attention.
     float* scratch(std::size_t thread) { return scratch_.data() + thread * scratch_size_; }
 
   private:
+    /// Of the inputs of all products, filled up as they must be.
+    static std::size_t widest(const ModelConfig& c) {
+        return round_up(std::max({c.hidden_size, c.query_size(), c.intermediate_size}), bf16_chunk);
+    }
     static Buffer<float> storage(std::size_t rows, std::size_t cols) {
         return Buffer<float>(checked_mul(rows, round_up(cols, lanes), "workspace"));
     }

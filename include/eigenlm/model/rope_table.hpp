@@ -107,8 +107,9 @@ inline void sin_cos(double angle, float& sine, float& cosine) {
 /// cos and sin of position * frequency, looked up by position.
 class RopeTable {
   public:
+    /// No positions; fits no model.
     RopeTable() = default;
-    /// Room for `positions` positions, all of them computed.
+    /// Room for `positions` positions, all of them computed. Throws ResourceError when the memory cannot be had.
     RopeTable(const ModelConfig& config, std::size_t positions, ThreadPool& pool)
         : RopeTable(config, positions) {
         compute(0, positions, pool);
@@ -120,8 +121,12 @@ class RopeTable {
           positions_(positions),
           values_(checked_mul(positions, config.head_dim, "RoPE table")) {}
 
-    /// Computes positions [first, last).
+    /// Computes positions [first, last). Throws ArgumentError when there are fewer.
     void compute(std::size_t first, std::size_t last, ThreadPool& pool) {
+        if (first > last || last > positions_)
+            throw ArgumentError("RopeTable::compute", "expected positions of " + std::to_string(positions_) +
+                                                          ", found [" + std::to_string(first) + ", " +
+                                                          std::to_string(last) + ")");
         const std::size_t half = frequencies_.size();
         pool.for_each(last - first, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
             for (std::size_t p = first + begin; p < first + end; ++p)
@@ -135,10 +140,14 @@ class RopeTable {
         });
     }
 
+    /// Positions there is room for.
     std::size_t positions() const { return positions_; }
+    /// Of the model it was made for.
     std::size_t head_dim() const { return 2 * frequencies_.size(); }
+    /// Of a position < positions(), which is not checked.
     /// [head_dim / 2]
     const float* cos(std::size_t position) const { return values_.data() + 2 * frequencies_.size() * position; }
+    /// [head_dim / 2], as cos.
     const float* sin(std::size_t position) const { return cos(position) + frequencies_.size(); }
 
   private:

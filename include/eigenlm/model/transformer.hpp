@@ -18,28 +18,38 @@ class AnyTransformer {
 
     /// ids -> a.hidden, the residual stream behind the last block, [ids.size(), hidden]. The rows' keys and values are
     /// written to their caches, whose lengths the caller advances. Throws CancelledError once pass.stop is requested.
+    /// That ids, caches and activations fit the model is checked by the callers of passes: prefill and decode.
     virtual void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const = 0;
-    /// The logits of rows [first, first + out.rows) of a.hidden.   out: [rows, vocab]
+    /// The logits of rows [first, first + out.rows) of a.hidden, as the last forward left it.   out: [rows, vocab]
     virtual void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const = 0;
 
+    /// The model's shape.
     const ModelConfig& config() const { return config_; }
+    /// How the matrices are packed: passes must use kernels that want it so.
+    WeightLayout layout() const { return layout_; }
     /// Bytes of the packed matrices.
     std::size_t weight_bytes() const { return weight_bytes_; }
+    /// How the weights are stored.
     virtual WeightType dtype() const = 0;
 
   protected:
-    AnyTransformer(ModelConfig config, std::size_t weight_bytes) : config_(std::move(config)), weight_bytes_(weight_bytes) {}
+    /// For Transformer.
+    AnyTransformer(ModelConfig config, WeightLayout layout, std::size_t weight_bytes)
+        : config_(std::move(config)), layout_(layout), weight_bytes_(weight_bytes) {}
 
   private:
     ModelConfig config_;
+    WeightLayout layout_;
     std::size_t weight_bytes_;
 };
 
+/// One architecture with one weight type; see AnyTransformer.
 template <class Arch, class Weight>
 class Transformer final : public AnyTransformer {
   public:
+    /// Takes weights as load_weights makes them for this Arch; their shapes are not checked again.
     explicit Transformer(ModelWeights<Weight> weights)
-        : AnyTransformer(weights.config, weights.bytes()),
+        : AnyTransformer(weights.config, weights.embedding.layout(), weights.bytes()),
           embedding_(std::move(weights.embedding)),
           final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
           head_(std::move(weights.head)) {

@@ -16,13 +16,10 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
         throw ArgumentError("decode", "expected as many ids as sequences, from 1 to " +
                                           std::to_string(workspace.activations.max_rows()) + ", found " +
                                           std::to_string(ids.size()) + " and " + std::to_string(caches.size()));
-    if (logits.rows != ids.size() || logits.cols != model.config().vocab_size)
-        throw ArgumentError("decode", "expected room for logits [" + std::to_string(ids.size()) + ", " +
-                                          std::to_string(model.config().vocab_size) + "], found [" +
-                                          std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
+    check_logits(logits, ids.size(), ids.size(), model.config(), "decode");
     check_ids(ids, model.config(), "decode");
     for (std::size_t i = 0; i < caches.size(); ++i) {
-        check_fit(model, compute, rope, *caches[i], workspace, "decode");
+        check_fit(model, compute, rope, *detail::not_null(caches[i], "decode"), workspace, "decode");
         check_room(*caches[i], rope, 1, "decode");
         for (std::size_t j = 0; j < i; ++j)
             if (caches[i] == caches[j])

@@ -11,18 +11,16 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Appends `ids` to the sequence in `cache`, as many rows at a time as the workspace holds.
 ///
 /// logits: [rows, vocab]; the logits behind the last `logits.rows` of the ids: 1 row to go on generating, ids.size() rows
-/// to score a text. Throws ArgumentError (no ids, an id out of range, a wrong size of logits), StateError (the context is
-/// full) or CancelledError; whatever is thrown, also by the callbacks, the cache then holds what it held before.
+/// to score a text. Throws ArgumentError (no ids, an id out of range, a wrong size of logits, parts that do not fit
+/// together), StateError (the context is full) or CancelledError; whatever is thrown, also by the callbacks, the cache
+/// then holds what it held before.
 inline void prefill(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, KvCache& cache,
              Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
     if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
     check_fit(model, compute, rope, cache, workspace, "prefill");
     check_ids(ids, model.config(), "prefill");
     check_room(cache, rope, ids.size(), "prefill");
-    if (logits.rows > ids.size() || (logits.rows != 0 && logits.cols != model.config().vocab_size))
-        throw ArgumentError("prefill", "expected room for logits [at most " + std::to_string(ids.size()) + ", " +
-                                           std::to_string(model.config().vocab_size) + "], found [" +
-                                           std::to_string(logits.rows) + ", " + std::to_string(logits.cols) + "]");
+    check_logits(logits, 0, ids.size(), model.config(), "prefill");
     Activations& a = workspace.activations;
     const std::size_t before = cache.length(), first_logits = ids.size() - logits.rows;
     try {

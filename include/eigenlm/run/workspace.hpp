@@ -12,18 +12,19 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// Room for the intermediates of passes of up to `max_rows` rows.
 struct Workspace {
+    /// For passes on a pool of at most `threads` threads. Throws as Activations.
     Workspace(const ModelConfig& config, std::size_t max_rows, std::size_t threads)
         : activations(config, max_rows, threads), segments(max_rows) {}
 
-    Activations activations;
-    std::vector<Segment> segments;
+    Activations activations;        ///< intermediates
+    std::vector<Segment> segments;  ///< [max_rows]
 };
 
 /// How one pass is watched and stopped. All fields are optional.
 struct PassOptions {
-    const ProgressFunction* progress = nullptr;
-    std::stop_token stop;
-    const Tap* tap = nullptr;
+    const ProgressFunction* progress = nullptr;  ///< prefill only: after each pass of at most the workspace's rows
+    std::stop_token stop;                        ///< asked before each layer
+    const Tap* tap = nullptr;                    ///< sees intermediate results
 };
 
 /// Throws ArgumentError unless every id is one of the model's.
@@ -37,10 +38,24 @@ inline void check_ids(std::span<const TokenId> ids, const ModelConfig& config, c
 /// Throws ArgumentError unless the parts of a pass were made for each other.
 inline void check_fit(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, const KvCache& cache,
                       const Workspace& workspace, const char* where) {
+    if (compute.kernels.layout != model.layout())
+        throw ArgumentError(where, "the kernels want weights that are packed in another way than this model's");
     if (!cache.fits(model.config()) || rope.head_dim() != model.config().head_dim)
         throw ArgumentError(where, "the KV cache or the RoPE table was made for a model of another shape");
     if (!workspace.activations.fits(model.config(), compute.pool.size()))
         throw ArgumentError(where, "the workspace was made for a model of another shape, or for fewer threads");
+}
+
+/// Throws ArgumentError unless `logits` has `least` to `most` rows of the model's vocabulary.
+inline void check_logits(Rows<float> logits, std::size_t least, std::size_t most, const ModelConfig& config,
+                         const char* where) {
+    const bool room = logits.data && logits.cols == config.vocab_size && logits.stride >= logits.cols;
+    if (logits.rows >= least && logits.rows <= most && (room || logits.rows == 0)) return;
+    throw ArgumentError(where, std::string("expected room for logits [") + (least == most ? "" : "at most ") +
+                                   std::to_string(most) + ", " + std::to_string(config.vocab_size) + "], found [" +
+                                   std::to_string(logits.rows) + ", " + std::to_string(logits.cols) +
+                                   "], a row every " + std::to_string(logits.stride) + " numbers" +
+                                   (logits.data ? "" : ", at null"));
 }
 
 /// Throws StateError unless `cache` has room for `count` more positions, ArgumentError unless `rope` reaches them.

@@ -15,19 +15,23 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// One token of tokenizer.json's added_tokens.
 struct AddedToken {
-    std::string content;  // UTF-8, not empty
-    std::string text;     // what is searched for and decoded to: the content, or its normalized form
-    TokenId id = no_token;
-    bool special = false;     // decode leaves it out on request
-    bool normalized = false;  // searched for in the normalized text
+    std::string content;      ///< UTF-8, not empty
+    std::string text;         ///< what is searched for and decoded to: the content, or its normalized form
+    TokenId id = no_token;    ///< its number
+    bool special = false;     ///< decode leaves it out on request
+    bool normalized = false;  ///< searched for in the normalized text
 };
 
 /// Finds a set of strings in a text: at each place the longest one, and no two overlap.
 class StringMatcher {
   public:
+    /// Where a string was found.
     struct Match {
+        /// The bytes [begin, end) of the text.
+        /// @{
         std::size_t begin = 0, end = 0;  // bytes of the text
-        TokenId id = no_token;           // no_token: there is no match
+        /// @}
+        TokenId id = no_token;  ///< no_token: there is no match
     };
 
     StringMatcher() = default;
@@ -38,6 +42,7 @@ class StringMatcher {
         for (const auto& entry : strings_) starts_[static_cast<unsigned char>(entry.first[0])] = true;
     }
 
+    /// Whether there is nothing to find.
     bool empty() const { return strings_.empty(); }
 
     /// The first match in text[pos, end). One pass over the text; a place is looked at closer only when some string
@@ -83,6 +88,7 @@ class AddedTokens {
         std::sort(tokens_.begin(), tokens_.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     }
 
+    /// All of them, by ascending id.
     const std::vector<AddedToken>& all() const { return tokens_; }
     /// The token with this id, or nullptr.
     const AddedToken* find(TokenId id) const {
@@ -90,6 +96,7 @@ class AddedTokens {
                                          [](const AddedToken& token, TokenId wanted) { return token.id < wanted; });
         return it != tokens_.end() && it->id == id ? &*it : nullptr;
     }
+    /// The token with this content, or nullptr.
     const AddedToken* find(std::string_view content) const {
         const auto it =
             std::find_if(tokens_.begin(), tokens_.end(), [&](const auto& t) { return t.content == content; });

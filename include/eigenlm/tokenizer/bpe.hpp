@@ -23,10 +23,12 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Pairs of neighbouring tokens that may become one. Flat, so that a lookup touches one cache line.
 class MergeTable {
   public:
+    /// The rank of pairs that do not merge.
     static constexpr std::uint32_t no_rank = std::numeric_limits<std::uint32_t>::max();
+    /// What a pair becomes, and when.
     struct Merge {
-        std::uint32_t rank = no_rank;  // lower merges first
-        TokenId merged = no_token;
+        std::uint32_t rank = no_rank;  ///< lower merges first
+        TokenId merged = no_token;     ///< the token that stands for both
     };
 
     MergeTable() = default;
@@ -81,6 +83,7 @@ class BpeScratch {
 /// The BPE model: a vocabulary and its merges.
 class Bpe {
   public:
+    /// Two neighbours: left, right.
     using Pair = std::pair<TokenId, TokenId>;
 
     /// `merges` in order of rank. With `ignore_merges` a piece that is a token is that token, whatever the merges say.
@@ -109,6 +112,7 @@ class Bpe {
         }
     }
 
+    /// The tokens it encodes to.
     const Vocab& vocab() const { return vocab_; }
 
     /// Appends the tokens of `piece` (any bytes, below 4 GiB) to `ids`. O(n log n) for n bytes.

@@ -20,13 +20,16 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// What a tokenizer.json of a byte-level BPE holds, before anything but its grammar is checked.
 struct TokenizerJson {
-    nlohmann::json tree;  // everything but model.vocab and model.merges
+    nlohmann::json tree;  ///< everything but model.vocab and model.merges
+    /// Whether the file has model.vocab and model.merges.
+    /// @{
     bool has_vocab = false, has_merges = false;
-    VocabEntries vocab;  // model.vocab, as bytes
+    /// @}
+    VocabEntries vocab;  ///< model.vocab, as bytes
     std::vector<std::pair<std::string, TokenId>>
-        not_bytes;            // its tokens outside of the byte-level alphabet, as written
-    std::string merge_bytes;  // model.merges: left, right, left, right, ... as bytes
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> merge_lengths;  // of the left and right parts in merge_bytes
+        not_bytes;            ///< its tokens outside of the byte-level alphabet, as written
+    std::string merge_bytes;  ///< model.merges: left, right, left, right, ... as bytes
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> merge_lengths;  ///< of the left and right parts in merge_bytes
 };
 
 namespace detail {
@@ -113,7 +116,7 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
         return true;
     }
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-        throw_parse_error(where_, error);
+        throw_parse_error(tree_.place(), error);
     }
 
   private:

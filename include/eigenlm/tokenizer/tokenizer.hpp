@@ -23,12 +23,14 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// How a text becomes ids.
 struct EncodeOptions {
     /// Put the tokens of the file's post-processor around the text (Llama 3: BOS before it). A text that already starts
     /// with them gets them twice.
     bool add_special_tokens = true;
 };
 
+/// How ids become a text.
 struct DecodeOptions {
     /// Leave special tokens out of the text.
     bool skip_special_tokens = true;

@@ -28,16 +28,19 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// Tokens that stand around every text.
 struct SpecialFrame {
+    /// Ids in front of the text and behind it.
+    /// @{
     std::vector<TokenId> before, after;
+    /// @}
 };
 
 /// What a tokenizer is made of.
 struct TokenizerParts {
-    Bpe bpe;
-    AddedTokens added;
-    bool nfc = false;  // the normalizer: NFC or nothing
-    SplitPattern split = SplitPattern::qwen2;
-    SpecialFrame frame;
+    Bpe bpe;                                   ///< vocabulary and merges
+    AddedTokens added;                         ///< found in the text before anything else
+    bool nfc = false;                          ///< the normalizer: NFC or nothing
+    SplitPattern split = SplitPattern::qwen2;  ///< how text is cut into pieces
+    SpecialFrame frame;                        ///< the post-processor's
 };
 
 namespace detail {

@@ -22,8 +22,8 @@ inline constexpr char32_t invalid_base = 0x110000;
 
 /// One character of a text: its code point, and how many bytes it takes.
 struct Character {
-    char32_t code = 0;
-    std::uint32_t length = 0;
+    char32_t code = 0;         ///< up to 0x10FFFF, or invalid_base + byte
+    std::uint32_t length = 0;  ///< 1 to 4
 };
 
 /// How many bytes a UTF-8 sequence that starts with `lead` has; 0 when none does.
@@ -101,7 +101,8 @@ constexpr std::uint32_t range_value(const std::uint32_t (&table)[N], char32_t co
     return *(next - 1) & 0x7FF;  // the table starts with code point 0
 }
 
-/// Which of \p{L}, \p{N} and \s (White_Space) a character is in; they are disjoint. The values are unicode_data.hpp's.
+/// Which of `\p{L}`, `\p{N}` and `\s` (White_Space) a character is in; they are disjoint. The values are
+/// unicode_data.hpp's.
 enum class CharClass : std::uint8_t { other = 0, letter = 1, number = 2, space = 3 };
 
 /// The class of a code point, as the regular expressions of Hugging Face tokenizers see it (unicode_data.hpp says which

@@ -23,9 +23,13 @@ inline constexpr TokenId max_token_id = (1 << 24) - 1;
 /// Tokens in any order, on their way into a Vocab.
 class VocabEntries {
   public:
+    /// One token: its number and its bytes.
     struct Entry {
-        TokenId id;
+        TokenId id;  ///< not checked yet
+        /// Bytes [offset, offset + length) of the arena.
+        /// @{
         std::uint32_t offset, length;  // in the arena, bytes
+        /// @}
     };
 
     /// Adds the token with these bytes. `where` names the file and field, for the error of an arena above 4 GiB.
@@ -36,8 +40,8 @@ class VocabEntries {
         arena += bytes;
     }
 
-    std::string arena;
-    std::vector<Entry> entries;
+    std::string arena;           ///< all tokens' bytes, one behind the other
+    std::vector<Entry> entries;  ///< in the order of the calls
 };
 
 /// A finished vocabulary. Ids need not be dense, but nearly: memory is bounded by the number of tokens.

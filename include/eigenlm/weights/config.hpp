@@ -17,6 +17,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// The families this library runs; each has a traits type in model/arch.hpp.
 enum class ModelFamily { llama, mistral, qwen2, qwen3 };
 
+/// Every family.
 inline constexpr ModelFamily all_families[] = {ModelFamily::llama, ModelFamily::mistral, ModelFamily::qwen2, ModelFamily::qwen3};
 
 /// The family's `model_type`.
@@ -32,35 +33,39 @@ struct RopeScaling {
     /// high ones stay, by the number of turns within the original length (Peng et al., 2023). llama3: the same by
     /// wavelength (Dubey et al., 2024).
     enum class Kind { none, linear, dynamic, yarn, llama3 };
-    Kind kind = Kind::none;
-    double factor = 1;
-    std::size_t original_max_position_embeddings = 0;  // yarn, llama3
-    double low_freq_factor = 1;    // llama3: wavelengths above original / low are "low frequency"
-    double high_freq_factor = 1;   // llama3: wavelengths below original / high are left as they are
-    double beta_fast = 32;         // yarn: above so many turns a frequency stays
-    double beta_slow = 1;          // yarn: below so many turns it is divided
-    double attention_factor = 1;   // yarn: cosines and sines are multiplied by this
-    bool truncate = true;          // yarn: the blend begins and ends at whole pairs
+    Kind kind = Kind::none;  ///< which of them
+    double factor = 1;       ///< new length / original length
+    /// yarn, llama3
+    std::size_t original_max_position_embeddings = 0;
+    double low_freq_factor = 1;   ///< llama3: wavelengths above original / low are "low frequency"
+    double high_freq_factor = 1;  ///< llama3: wavelengths below original / high are left as they are
+    double beta_fast = 32;        ///< yarn: above so many turns a frequency stays
+    double beta_slow = 1;         ///< yarn: below so many turns it is divided
+    double attention_factor = 1;  ///< yarn: cosines and sines are multiplied by this
+    bool truncate = true;         ///< yarn: the blend begins and ends at whole pairs
 };
 
+/// A model's shape and constants: read_config makes one of config.json, check() tells whether one made by hand will do.
 struct ModelConfig {
-    ModelFamily family = ModelFamily::llama;
-    std::size_t vocab_size = 0;
-    std::size_t hidden_size = 0;
-    std::size_t intermediate_size = 0;
-    std::size_t num_layers = 0;
-    std::size_t num_heads = 0;     // query heads
-    std::size_t num_kv_heads = 0;  // divides num_heads
-    std::size_t head_dim = 0;      // even; need not be hidden_size / num_heads
-    std::size_t max_position_embeddings = 0;
-    float rms_norm_eps = 1e-6f;
-    double rope_theta = 10000;
-    RopeScaling rope_scaling;
-    RopeLayout rope_layout = RopeLayout::half;
-    bool tie_word_embeddings = false;
-    std::vector<std::size_t> windows;  // [num_layers]: positions that one attends to, its own included; 0: all. Or empty: all 0
-    std::vector<TokenId> eos_token_ids;
+    ModelFamily family = ModelFamily::llama;    ///< which architecture
+    std::size_t vocab_size = 0;                 ///< rows of the embedding; ids are below it
+    std::size_t hidden_size = 0;                ///< numbers of the residual stream at one position
+    std::size_t intermediate_size = 0;          ///< numbers inside the feed-forward part
+    std::size_t num_layers = 0;                 ///< blocks (config.json: num_hidden_layers)
+    std::size_t num_heads = 0;                  ///< query heads
+    std::size_t num_kv_heads = 0;               ///< divides num_heads
+    std::size_t head_dim = 0;                   ///< even; need not be hidden_size / num_heads
+    std::size_t max_position_embeddings = 0;    ///< positions it was trained for
+    float rms_norm_eps = 1e-6f;                 ///< added to the mean square
+    double rope_theta = 10000;                  ///< base of the rotary frequencies
+    RopeScaling rope_scaling;                   ///< how they are stretched
+    RopeLayout rope_layout = RopeLayout::half;  ///< how rotated pairs lie in a head
+    bool tie_word_embeddings = false;           ///< the head is the embedding
+    /// [num_layers]: positions that one attends to, its own included; 0: all. Or empty: all 0
+    std::vector<std::size_t> windows;
+    std::vector<TokenId> eos_token_ids;  ///< end a text
 
+    /// A layer's entry of `windows`; 0 where there are none.
     std::size_t window(std::size_t layer) const { return windows.empty() ? 0 : windows[layer]; }
     /// Positions that the rotations are made for; at most 2^24, beyond which a float does not tell positions apart.
     std::size_t max_context() const {
@@ -73,26 +78,68 @@ struct ModelConfig {
             return std::max(max_position_embeddings, stretched(rope_scaling.original_max_position_embeddings));
         return max_position_embeddings;
     }
+    /// Numbers of all query heads at one position.
     std::size_t query_size() const { return num_heads * head_dim; }
+    /// Numbers of all key heads at one position, and of all value heads.
     std::size_t kv_size() const { return num_kv_heads * head_dim; }
+    /// Queries, keys and values together.
     std::size_t qkv_size() const { return query_size() + 2 * kv_size(); }
     /// Query heads that share one key/value head.
     std::size_t group() const { return num_heads / num_kv_heads; }
 };
+
+namespace detail {
+
+/// The largest sizes that are taken: far above any model's, and so small that no product of them overflows.
+namespace limits {
+inline constexpr std::size_t vocab_size = 1 << 24, hidden_size = 1 << 20, intermediate_size = 1 << 22, layers = 1 << 12,
+                             heads = 1 << 14, positions = 1 << 24;
+}
+
+}  // namespace detail
 
 /// Throws ArgumentError unless a config made by hand can be computed with. read_config's results always can.
 inline void check(const ModelConfig& c) {
     const auto require = [](bool good, const char* field, const char* expected) {
         if (!good) throw ArgumentError(std::string("config.") + field, std::string("expected ") + expected);
     };
-    require(c.vocab_size > 0, "vocab_size", "at least 1");
-    require(c.hidden_size > 0, "hidden_size", "at least 1");
-    require(c.intermediate_size > 0, "intermediate_size", "at least 1");
-    require(c.num_layers > 0, "num_layers", "at least 1");
-    require(c.num_kv_heads > 0 && c.num_heads > 0 && c.num_heads % c.num_kv_heads == 0, "num_kv_heads", "a divisor of num_heads");
-    require(c.head_dim > 0 && c.head_dim % 2 == 0, "head_dim", "an even number");
-    require(c.max_position_embeddings > 0, "max_position_embeddings", "at least 1");
+    const auto within = [](const char* field, auto value, decltype(value) low, decltype(value) high) {
+        const auto text = [](auto number) { return nlohmann::json(number).dump(); };
+        if (!(value >= low && value <= high))
+            throw ArgumentError(std::string("config.") + field, "expected " + text(low) + " to " + text(high) +
+                                                                    ", found " + std::to_string(value));
+    };
+    namespace limits = detail::limits;
+    within("vocab_size", c.vocab_size, 1, limits::vocab_size);
+    within("hidden_size", c.hidden_size, 1, limits::hidden_size);
+    within("intermediate_size", c.intermediate_size, 1, limits::intermediate_size);
+    within("num_layers", c.num_layers, 1, limits::layers);
+    within("num_heads", c.num_heads, 1, limits::heads);
+    within("num_kv_heads", c.num_kv_heads, 1, limits::heads);
+    require(c.num_heads % c.num_kv_heads == 0, "num_kv_heads", "a divisor of num_heads");
+    within("head_dim", c.head_dim, 1, limits::hidden_size);
+    require(c.head_dim % 2 == 0, "head_dim", "an even number");
+    within("max_position_embeddings", c.max_position_embeddings, 1, limits::positions);
     require(c.windows.empty() || c.windows.size() == c.num_layers, "windows", "one for each layer, or none");
+    within("rms_norm_eps", c.rms_norm_eps, 0, 1);
+    within("rope_theta", c.rope_theta, 1, 1e12);
+
+    using enum RopeScaling::Kind;
+    const RopeScaling& s = c.rope_scaling;
+    within("rope_scaling.factor", s.factor, 1e-8, 1e8);
+    within("rope_scaling.attention_factor", s.attention_factor, 1e-8, 1e8);
+    if (s.kind == yarn || s.kind == llama3)
+        within("rope_scaling.original_max_position_embeddings", s.original_max_position_embeddings, 1,
+               limits::positions);
+    if (s.kind == yarn) {
+        require(c.rope_theta > 1, "rope_theta", "more than 1 with yarn");
+        require(s.beta_fast > 0, "rope_scaling.beta_fast", "more than 0");
+        require(s.beta_slow > 0, "rope_scaling.beta_slow", "more than 0");
+    }
+    if (s.kind == llama3) {
+        within("rope_scaling.low_freq_factor", s.low_freq_factor, 1e-8, 1e8);
+        require(s.high_freq_factor > s.low_freq_factor, "rope_scaling.high_freq_factor", "more than low_freq_factor");
+    }
 }
 
 namespace detail {
@@ -194,14 +241,15 @@ inline double yarn_attention_factor(const JsonObject& json, double factor) {
 
 inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& config, std::size_t original) {
     using Kind = RopeScaling::Kind;
-    const std::string name = json.string_or("rope_type", json.string_or("type", "default"));
+    const char* const kind_key = json.has("rope_type") ? "rope_type" : "type";
+    const std::string name = json.string_or(kind_key, "default");
     RopeScaling scaling;
     if (name == "default") return scaling;
     for (const auto& [known, kind] : {std::pair("linear", Kind::linear), {"dynamic", Kind::dynamic}, {"yarn", Kind::yarn}, {"llama3", Kind::llama3}})
         if (name == known) scaling.kind = kind;
     if (scaling.kind == Kind::none)
-        throw UnsupportedError(json.path("rope_type"), json_excerpt(name.substr(0, 80)) +
-                                                           " is not supported (expected default, linear, dynamic, yarn or llama3)");
+        throw UnsupportedError(json.path(kind_key), json_excerpt(name.substr(0, 80)) +
+                                                        " is not supported (expected default, linear, dynamic, yarn or llama3)");
     constexpr double most = 1e6;
     if (scaling.kind == Kind::llama3 || scaling.kind == Kind::yarn)
         scaling.original_max_position_embeddings = original ? original : static_cast<std::size_t>(json.integer_or(
@@ -210,6 +258,8 @@ inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& 
     scaling.factor = by_ratio ? static_cast<double>(config.max_position_embeddings) /
                                     static_cast<double>(scaling.original_max_position_embeddings)
                               : json.number("factor", scaling.kind == Kind::yarn ? 1e-3 : 1, most);
+    if (by_ratio && scaling.factor < 1e-3)
+        throw FormatError(json.path("original_max_position_embeddings"), "expected at most 1000 times max_position_embeddings");
     if (scaling.kind == Kind::llama3) {
         scaling.low_freq_factor = json.number("low_freq_factor", 1e-3, most);
         scaling.high_freq_factor = json.number("high_freq_factor", 1e-3, most);
@@ -275,8 +325,10 @@ inline void check_heads(const JsonObject& json, const ModelConfig& config, bool 
                                                                 std::to_string(config.num_kv_heads));
     if (!explicit_head_dim && config.hidden_size % config.num_heads != 0)
         throw FormatError(json.path("hidden_size"), "expected a multiple of num_attention_heads where head_dim is not given");
-    if (config.head_dim == 0 || config.head_dim % 2 != 0)
-        throw FormatError(json.path("head_dim"), "expected an even number, found " + std::to_string(config.head_dim));
+    constexpr std::size_t most = 512;  // a small file must not make a large table of rotations
+    if (config.head_dim == 0 || config.head_dim % 2 != 0 || config.head_dim > most)
+        throw FormatError(json.path("head_dim"), "expected an even number of at most " + std::to_string(most) + ", found " +
+                                                     std::to_string(config.head_dim));
 }
 
 }  // namespace detail
@@ -286,17 +338,19 @@ inline void check_heads(const JsonObject& json, const ModelConfig& config, bool 
 inline ModelConfig read_config(const nlohmann::json& content, const std::string& where) {
     const FloatState state;
     const JsonObject json(content, where);
-    const auto size = [&json](const char* key, std::int64_t most) {
-        return static_cast<std::size_t>(json.integer(key, 1, most));
+    const auto size = [&json](const char* key, std::size_t most) {
+        return static_cast<std::size_t>(json.integer(key, 1, static_cast<std::int64_t>(most)));
     };
+    namespace limits = detail::limits;
     ModelConfig config;
     config.family = detail::read_family(json);
-    config.vocab_size = size("vocab_size", 1 << 24);
-    config.hidden_size = size("hidden_size", 1 << 20);
-    config.intermediate_size = size("intermediate_size", 1 << 22);
-    config.num_layers = size("num_hidden_layers", 1 << 12);
-    config.num_heads = size("num_attention_heads", 1 << 14);
-    config.num_kv_heads = json.has("num_key_value_heads") ? size("num_key_value_heads", 1 << 14) : config.num_heads;
+    config.vocab_size = size("vocab_size", limits::vocab_size);
+    config.hidden_size = size("hidden_size", limits::hidden_size);
+    config.intermediate_size = size("intermediate_size", limits::intermediate_size);
+    config.num_layers = size("num_hidden_layers", limits::layers);
+    config.num_heads = size("num_attention_heads", limits::heads);
+    config.num_kv_heads =
+        json.has("num_key_value_heads") ? size("num_key_value_heads", limits::heads) : config.num_heads;
     const bool explicit_head_dim = json.has("head_dim");
     config.head_dim = explicit_head_dim                        ? size("head_dim", 1 << 12)
                       : config.family == ModelFamily::qwen3 ? 128

@@ -8,25 +8,30 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// One block's weights. A matrix's shape is [outputs, inputs].
 template <class Weight>
 struct LayerWeights {
-    Buffer<float> attention_norm;     // [hidden]
-    Matrix<Weight> qkv;               // [query_size + 2 kv_size, hidden]: q, k and v rows one behind the other
-    Buffer<float> qkv_bias;           // [query_size + 2 kv_size], or empty
+    Buffer<float> attention_norm;  ///< [hidden]
+    Matrix<Weight> qkv;            ///< [query_size + 2 kv_size, hidden]: q, k and v rows one behind the other
+    Buffer<float> qkv_bias;        ///< [query_size + 2 kv_size], or empty
+    /// Gains over a head of q and k, [head_dim], or empty.
+    /// @{
     Buffer<float> q_norm, k_norm;     // [head_dim], or empty
-    Matrix<Weight> attention_output;  // [hidden, query_size]
-    Buffer<float> mlp_norm;           // [hidden]
-    Matrix<Weight> gate_up;           // [2 intermediate, hidden]: gate rows, then up rows
-    Matrix<Weight> down;              // [hidden, intermediate]
+    /// @}
+    Matrix<Weight> attention_output;  ///< [hidden, query_size]
+    Buffer<float> mlp_norm;           ///< [hidden]
+    Matrix<Weight> gate_up;           ///< [2 intermediate, hidden]: gate rows, then up rows
+    Matrix<Weight> down;              ///< [hidden, intermediate]
 };
 
+/// A whole model's weights, as load_weights makes them and Transformer takes them.
 template <class Weight>
 struct ModelWeights {
-    ModelConfig config;
-    Matrix<Weight> embedding;  // [vocab, hidden]
-    std::vector<LayerWeights<Weight>> layers;
-    Buffer<float> final_norm;  // [hidden]
-    Matrix<Weight> head;       // [vocab, hidden]; empty when tied to the embedding
+    ModelConfig config;                        ///< the shapes that all of them have
+    Matrix<Weight> embedding;                  ///< [vocab, hidden]
+    std::vector<LayerWeights<Weight>> layers;  ///< [num_layers]
+    Buffer<float> final_norm;                  ///< [hidden]
+    Matrix<Weight> head;                       ///< [vocab, hidden]; empty when tied to the embedding
 
     /// Bytes of all packed matrices.
     std::size_t bytes() const {

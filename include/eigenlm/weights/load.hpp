@@ -20,11 +20,11 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// How weights are loaded.
 struct WeightOptions {
-    WeightLayout layout = WeightLayout::panels;
-    bool qkv_bias = false;  // the architecture has biases on q, k and v
-    bool qk_norm = false;   // the architecture normalises q and k
-    ProgressFunction progress = nullptr;
-    std::stop_token stop = {};
+    WeightLayout layout = WeightLayout::panels;  ///< what the kernels want: KernelTable::layout
+    bool qkv_bias = false;                       ///< the architecture has biases on q, k and v
+    bool qk_norm = false;                        ///< the architecture normalises q and k
+    ProgressFunction progress = nullptr;         ///< bytes of packed weights
+    std::stop_token stop = {};                   ///< CancelledError once requested
 };
 
 /// The type that a source's matrices have; f32, which holds all of them, where they have several. Throws what the
@@ -48,10 +48,13 @@ inline WeightType stored_type(const ModelConfig& config, const TensorSource& sou
 template <class Weight>
 class WeightLoader {
   public:
+    /// Refers to all of its arguments.
     WeightLoader(const ModelConfig& config, const TensorSource& source, ThreadPool& pool, const WeightOptions& options)
         : config_(config), source_(source), pool_(pool), options_(options), staging_(pool.size()) {}
 
+    /// Reads everything, once.
     ModelWeights<Weight> load() {
+        check(config_);
         check_all_tensors();
         check_memory();
         ModelWeights<Weight> weights;
@@ -96,11 +99,15 @@ class WeightLoader {
 
     /// Looks every tensor up once before anything is allocated, and counts the elements for the progress.
     void check_all_tensors() {
-        each_matrix(config_, [this](const TensorNames& names, std::size_t inputs) {
-            for (const TensorName& t : names) total_ += source_.tensor(t.name, std::array{t.rows, inputs}).size();
+        const auto count = [this](const Tensor& tensor) {
+            total_ += tensor.size();
+            if (tensor.size() > largest_.size()) largest_ = tensor;
+        };
+        each_matrix(config_, [&](const TensorNames& names, std::size_t inputs) {
+            for (const TensorName& t : names) count(source_.tensor(t.name, std::array{t.rows, inputs}));
         });
-        const auto check = [this](const TensorNames& names) {
-            for (const TensorName& t : names) total_ += source_.tensor(t.name, std::array{t.rows}).size();
+        const auto check = [&](const TensorNames& names) {
+            for (const TensorName& t : names) count(source_.tensor(t.name, std::array{t.rows}));
         };
         for (std::size_t l = 0; l < config_.num_layers; ++l) {
             const LayerNames names = layer_names(config_, l);
@@ -117,8 +124,9 @@ class WeightLoader {
     void check_memory() const {
         const std::size_t needed = checked_mul(total_, sizeof(Storage), "weights");
         if (const std::size_t there = available_memory(); needed > there)
-            throw ResourceError("weights", "expected " + std::to_string(needed) + " bytes of memory in " + to_string(Weight::type) +
-                                               ", found " + std::to_string(there) + " available");
+            throw ResourceError(largest_.where, "the largest of weights that need " + std::to_string(needed) +
+                                                    " bytes of memory in " + to_string(Weight::type) + ", found " +
+                                                    std::to_string(there) + " available");
     }
 
     /// Room for several [rows, inputs] tensors, one behind the other.
@@ -205,9 +213,12 @@ class WeightLoader {
     std::deque<Tensor> tensors_;
     std::vector<Piece> pieces_;
     std::vector<Staging> staging_;  // [threads]
-    std::size_t done_ = 0, total_ = 0;
+    Tensor largest_;
+    std::size_t done_ = 0, total_ = 0;  // elements
 };
 
+/// A model's weights out of `source`, converted to Weight and packed. Throws what the source throws, ResourceError when
+/// memory does not suffice, UnsupportedError for a number beyond Weight's range, CancelledError.
 template <class Weight>
 ModelWeights<Weight> load_weights(const ModelConfig& config, const TensorSource& source, ThreadPool& pool,
                                   const WeightOptions& options) {

@@ -18,8 +18,10 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How the numbers of weight matrices are stored. Norm gains and biases are f32 always.
 enum class WeightType { f32, bf16, f16 };
 
+/// Every type.
 inline constexpr WeightType all_weight_types[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
 
+/// "f32", "bf16", "f16"
 constexpr const char* to_string(WeightType type) {
     constexpr const char* names[] = {"f32", "bf16", "f16"};
     return names[static_cast<int>(type)];
@@ -31,52 +33,76 @@ inline WeightType weight_type_from_string(std::string_view name, const char* whe
     throw ArgumentError(where, "expected one of f32, bf16, f16, found \"" + std::string(name) + "\"");
 }
 
-/// A weight type at compile time: its numbers, and how panels hold them: `side_by_side` inputs of an output lie next to
-/// each other, and inputs are filled up with zeros to a multiple of `input_multiple`.
+/// A weight type at compile time. `Storage` is what a matrix holds, `narrow` rounds a float to it, to the nearest, and
+/// `widen` is exact. Panels hold `side_by_side` inputs of an output next to each other, and fill inputs up with zeros
+/// to a multiple of `input_multiple`.
 struct F32 {
+    /// What every weight type tells; see F32.
+    /// @{
     static constexpr WeightType type = WeightType::f32;
     static constexpr Dtype dtype = Dtype::f32;
     using Storage = float;
     static constexpr std::size_t side_by_side = 1, input_multiple = 1;
     static Storage narrow(float x) { return x; }
     static float widen(Storage x) { return x; }
+    /// @}
 };
+/// bfloat16; see F32.
 struct Bf16 {
+    /// What every weight type tells; see F32.
+    /// @{
     static constexpr WeightType type = WeightType::bf16;
     static constexpr Dtype dtype = Dtype::bf16;
     using Storage = std::uint16_t;
     static constexpr std::size_t side_by_side = 2, input_multiple = bf16_chunk;
     static Storage narrow(float x) { return f32_to_bf16(x); }
     static float widen(Storage x) { return bf16_to_f32(x); }
+    /// @}
 };
+/// IEEE half precision; see F32.
 struct F16 {
+    /// What every weight type tells; see F32.
+    /// @{
     static constexpr WeightType type = WeightType::f16;
     static constexpr Dtype dtype = Dtype::f16;
     using Storage = std::uint16_t;
     static constexpr std::size_t side_by_side = 1, input_multiple = 1;
     static Storage narrow(float x) { return f32_to_f16(x); }
     static float widen(Storage x) { return f16_to_f32(x); }
+    /// @}
 };
 
 /// [outputs, inputs]: output j is the dot product of row j with the input.
 template <class Weight>
 class Matrix {
   public:
+    /// What one weight is held in.
     using Storage = typename Weight::Storage;
 
     Matrix() = default;
+    /// All zeros, to be filled by set_rows. Throws ResourceError when the memory cannot be had.
     Matrix(std::size_t outputs, std::size_t inputs, WeightLayout layout)
         : outputs_(outputs), inputs_(inputs), layout_(layout), data_(packed_size(outputs, inputs, layout)) {}
 
+    /// Rows, as checkpoints have the matrix.
     std::size_t outputs() const { return outputs_; }
+    /// Columns, without padding.
     std::size_t inputs() const { return inputs_; }
+    /// How the numbers lie in memory: the kernels that read them must want it so.
+    WeightLayout layout() const { return layout_; }
+    /// Groups of 16 outputs, the last one filled up: what kernels are given ranges of.
     std::size_t panels() const { return ceil_div(outputs_, lanes); }
+    /// Whether it has no outputs: a head that is tied to the embedding.
     bool empty() const { return outputs_ == 0; }
+    /// The packed numbers.
     const Storage* data() const { return data_.data(); }
+    /// Bytes of the packed numbers, padding included.
     std::size_t bytes() const { return data_.size() * sizeof(Storage); }
 
-    /// Packs rows of the checkpoint's matrix, the weights of outputs [first, first + count).   rows: [count, inputs]
+    /// Packs rows of the checkpoint's matrix, the weights of outputs [first, first + count).   rows: [count, inputs].
+    /// Throws ArgumentError when there are fewer outputs.
     void set_rows(std::size_t first, std::size_t count, const Storage* rows) {
+        require_rows(first, count, "Matrix::set_rows");
         if (layout_ == WeightLayout::rows) {
             std::copy_n(rows, count * inputs_, data_.data() + first * inputs_);
             return;
@@ -92,8 +118,13 @@ class Matrix {
             first += width;
         }
     }
-    /// Gathers row `j` again, e.g. a token's embedding out of a tied head.
+    /// Gathers row `j` again, e.g. a token's embedding out of a tied head.   row: [inputs]. Throws ArgumentError when
+    /// there is no such row, or no room for it.
     void get_row(std::size_t j, std::span<float> row) const {
+        require_rows(j, 1, "Matrix::get_row");
+        if (row.size() != inputs_)
+            throw ArgumentError("Matrix::get_row", "expected room for " + std::to_string(inputs_) + " numbers, found " +
+                                                       std::to_string(row.size()));
         const Storage* const from = data_.data() + offset(j);
         for (std::size_t k = 0; k < inputs_; ++k)
             row[k] = Weight::widen(layout_ == WeightLayout::rows ? from[k] : from[k / pair * pair * lanes + k % pair]);
@@ -101,6 +132,12 @@ class Matrix {
 
   private:
     static constexpr std::size_t pair = Weight::side_by_side;
+
+    void require_rows(std::size_t first, std::size_t count, const char* where) const {
+        if (first <= outputs_ && count <= outputs_ - first) return;
+        throw ArgumentError(where, "expected rows of " + std::to_string(outputs_) + ", found " + std::to_string(count) +
+                                       " from " + std::to_string(first) + " on");
+    }
 
     static std::size_t padded(std::size_t inputs) { return round_up(inputs, Weight::input_multiple); }
     static std::size_t packed_size(std::size_t outputs, std::size_t inputs, WeightLayout layout) {

@@ -10,14 +10,18 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// A tensor, and its rows: a matrix's outputs, or a vector's numbers.
 struct TensorName {
-    std::string name;
-    std::size_t rows;
+    std::string name;  ///< in the checkpoint
+    std::size_t rows;  ///< see above
 };
 /// Tensors that are kept one behind the other in one matrix or vector.
 using TensorNames = std::vector<TensorName>;
 
+/// The tensors of one block. Not every family has biases or norms of q and k.
 struct LayerNames {
+    /// What makes up the field of LayerWeights of that name.
+    /// @{
     TensorNames attention_norm, qkv, qkv_bias, q_norm, k_norm, attention_output, mlp_norm, gate_up, down;
+    /// @}
 };
 
 /// Hugging Face's names in Llama, Mistral, Qwen2 and Qwen3.
@@ -36,9 +40,12 @@ inline LayerNames layer_names(const ModelConfig& config, std::size_t l) {
         .down = {{mlp + "down_proj.weight", h}},
     };
 }
+/// The tensors outside the blocks, each [vocab, hidden] or [hidden].
+/// @{
 inline TensorNames embedding_names(const ModelConfig& config) { return {{"model.embed_tokens.weight", config.vocab_size}}; }
 inline TensorNames final_norm_names(const ModelConfig& config) { return {{"model.norm.weight", config.hidden_size}}; }
 inline TensorNames head_names(const ModelConfig& config) { return {{"lm_head.weight", config.vocab_size}}; }
+/// @}
 
 /// Calls f(names, inputs) for every weight matrix of a model.
 template <class F>

@@ -16,8 +16,10 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// 1 / sqrt(inputs) that keeps activations of unit size; norm gains lie around 1.
 class RandomWeights final : public TensorSource {
   public:
+    /// One seed, one set of weights, on every machine.
     explicit RandomWeights(std::uint64_t seed = 0) : seed_(seed) {}
 
+    /// Any name and any shape of at least one dimension: f32, never an error.
     Tensor tensor(std::string_view name, std::span<const std::size_t> shape) const override {
         std::uint64_t key = mix(seed_ + 1);
         for (const char c : name) key = mix(key ^ static_cast<unsigned char>(c));

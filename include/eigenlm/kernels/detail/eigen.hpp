@@ -1,8 +1,15 @@
 #pragma once
 // The Eigen backend: the same operations as plain Eigen expressions over our memory. It stands in the benchmarks beside
 // our own kernels and is outside the same-bits contract: Eigen reduces in an order of its own for each shape.
+//
+// A host may use Eigen, too, compiled with other flags; where both have a function of one name, the linker keeps one body,
+// and Eigen's differ in alignment and in how memory is allocated: the host crashes. So nothing here runs Eigen's allocating
+// code (its own matrices; general products), and all maps have a stride type of ours, which is part of the name of what
+// they instantiate. Programs all of whose units have the same flags may define EIGENLM_EIGEN_GEMM: products of many
+// rows are then Eigen's general ones, two to three times as fast. Our examples and benchmarks do.
 #include <cmath>
 #include <cstddef>
+#include <vector>
 
 #include <Eigen/Core>
 
@@ -12,25 +19,35 @@ namespace eigenlm::inline EIGENLM_ABI::detail::eigen {
 
 using Index = Eigen::Index;
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using ConstMatrix = Eigen::Map<const RowMajor, Eigen::Unaligned, Eigen::OuterStride<>>;
-using Matrix = Eigen::Map<RowMajor, Eigen::Unaligned, Eigen::OuterStride<>>;
-using ConstVector = Eigen::Map<const Eigen::ArrayXf>;
-using Vector = Eigen::Map<Eigen::ArrayXf>;
+struct RowStride : Eigen::OuterStride<> {
+    using Eigen::OuterStride<>::OuterStride;
+};
+struct NoStride : Eigen::Stride<0, 0> {};
+template <class Plain>
+using MatrixMap = Eigen::Map<Plain, Eigen::Unaligned, RowStride>;
+using ConstMatrix = MatrixMap<const RowMajor>;
+using Matrix = MatrixMap<RowMajor>;
+using ConstVector = Eigen::Map<const Eigen::ArrayXf, Eigen::Unaligned, NoStride>;
+using Vector = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, NoStride>;
 
 inline Index index(std::size_t n) { return static_cast<Index>(n); }
 inline ConstMatrix map(const float* data, std::size_t rows, std::size_t cols, std::size_t stride) {
-    return ConstMatrix(data, index(rows), index(cols), Eigen::OuterStride<>(index(stride)));
+    return ConstMatrix(data, index(rows), index(cols), RowStride(index(stride)));
 }
 inline ConstVector map(const float* data, std::size_t n) { return ConstVector(data, index(n)); }
 inline Vector map(float* data, std::size_t n) { return Vector(data, index(n)); }
 
 /// Outputs [begin, end) of the product of x [rows, k] with `weight`, their rows [end - begin, k].
 inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin, const float* bias, Rows<float> out) {
-    Matrix to(out.data + begin, x.rows(), weight.rows(), Eigen::OuterStride<>(index(out.stride)));
+    Matrix to(out.data + begin, x.rows(), weight.rows(), RowStride(index(out.stride)));
+#if defined(EIGENLM_EIGEN_GEMM)
     if (x.rows() == 1)  // a matrix-vector product where it is one
         to.row(0).transpose().noalias() = weight * x.row(0).transpose();
     else
         to.noalias() = x * weight.transpose();
+#else
+    to.noalias() = x.lazyProduct(weight.transpose());
+#endif
     if (bias) to.array().rowwise() += map(bias + begin, static_cast<std::size_t>(weight.rows())).transpose();
 }
 
@@ -45,10 +62,12 @@ inline void matmul_widened(const ConstMatrix& x, const std::uint16_t* weight, co
                            std::size_t first, std::size_t last) {
     const std::size_t k = static_cast<std::size_t>(x.cols()), stop = last * lanes < out.cols ? last * lanes : out.cols;
     using Stored = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+    std::vector<float> wide(64 * k);
     for (std::size_t begin = first * lanes, end; begin < stop; begin = end) {
         end = begin + 64 < stop ? begin + 64 : stop;
         const auto* const stored = reinterpret_cast<const Scalar*>(weight + begin * k);
-        const RowMajor wide = Eigen::Map<const Stored>(stored, index(end - begin), index(k)).template cast<float>();
+        Matrix(wide.data(), index(end - begin), index(k), RowStride(index(k))) =
+            MatrixMap<const Stored>(stored, index(end - begin), index(k), RowStride(index(k))).template cast<float>();
         multiply(x, map(wide.data(), end - begin, k, k), begin, bias, out);
     }
 }
@@ -56,9 +75,9 @@ inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) 
     matmul_widened<Eigen::half>(map(m.x.data, m.x.rows, m.x.cols, m.x.stride), m.weight, m.bias, m.out, first, last);
 }
 inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
-    RowMajor x(index(m.x.rows), index(m.x.cols));
+    std::vector<float> x(m.x.rows * m.x.cols);
     for (std::size_t r = 0; r < m.x.rows; ++r)
-        for (std::size_t k = 0; k < m.x.cols; ++k) x(index(r), index(k)) = bf16_to_f32(m.x[r][k]);
+        for (std::size_t k = 0; k < m.x.cols; ++k) x[r * m.x.cols + k] = bf16_to_f32(m.x[r][k]);
     matmul_widened<Eigen::bfloat16>(map(x.data(), m.x.rows, m.x.cols, m.x.cols), m.weight, m.bias, m.out, first, last);
 }
 inline void round_bf16(const float* x, std::size_t n, std::uint16_t* out) {
@@ -83,27 +102,28 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
 
 inline void attention_f32(const AttentionF32& a) {
     const auto q = map(a.q, a.group, a.head_dim, a.head_dim);
-    RowMajor weights(index(a.group), index(a.length));  // a plain softmax over the whole row
+    std::vector<float> memory(a.group * a.length);
+    Matrix weights(memory.data(), index(a.group), index(a.length), RowStride(index(a.length)));  // a plain softmax over the whole row
     const std::size_t first_panel = a.first / kv_panel * kv_panel, first_block = a.first / kv_block * kv_block;
     for (std::size_t begin = first_panel; begin < a.length; begin += kv_panel) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const auto keys = map(block + begin % kv_block * a.head_dim, a.head_dim, kv_panel, kv_panel);
         const Index valid = index(a.length - begin < kv_panel ? a.length - begin : kv_panel);
-        weights.middleCols(index(begin), valid).noalias() = a.scale * q * keys.leftCols(valid);
+        weights.middleCols(index(begin), valid).noalias() = q.lazyProduct(keys.leftCols(valid)) * a.scale;
     }
     for (Index head = 0; head < weights.rows(); ++head) {
         auto row = weights.row(head).tail(index(a.length - a.first)).array();
         row = (row - row.maxCoeff()).exp();
         row /= row.sum();
     }
-    Matrix out(a.out, index(a.group), index(a.head_dim), Eigen::OuterStride<>(index(a.head_dim)));
+    Matrix out(a.out, index(a.group), index(a.head_dim), RowStride(index(a.head_dim)));
     out.setZero();
     for (std::size_t begin = first_block; begin < a.length; begin += kv_block) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const std::size_t valid = a.length - begin < kv_block ? a.length - begin : kv_block;
         const std::size_t skipped = a.first > begin ? a.first - begin : 0;
         const auto values = map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
-        out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)) * values;
+        out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)).lazyProduct(values);
     }
 }
 
