@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <string>
@@ -46,7 +47,6 @@ void write_config(const std::filesystem::path& folder, const eigenlm::ModelConfi
 /// A bf16 checkpoint of that shape with made-up weights.
 void write_checkpoint(const std::filesystem::path& folder) {
     const eigenlm::ModelConfig config = shape();
-    std::filesystem::create_directories(folder);
     write_config(folder, config);
     nlohmann::ordered_json header = nlohmann::ordered_json::object();
     std::size_t bytes = 0;
@@ -79,20 +79,19 @@ void write_checkpoint(const std::filesystem::path& folder) {
         file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(count));
         left -= count;
     }
+    if (!file.flush()) throw eigenlm::IoError((folder / "model.safetensors").string(), "cannot write");
 }
 
-/// The ceiling: all bytes into memory that nobody has touched yet.
-double read_seconds(const std::filesystem::path& path, eigenlm::ThreadPool& pool) {
+/// The ceiling: all bytes into memory that nobody has touched yet, in pages of 4 KiB or in huge ones as ours.
+double read_seconds(const std::filesystem::path& path, eigenlm::ThreadPool& pool, bool huge) {
     const eigenlm::File file(path);
-    void* memory = ::mmap(nullptr, file.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw eigenlm::ResourceError("memory", "cannot reserve");
+    eigenlm::Buffer<std::byte> memory(file.size());
+    if (!huge) ::madvise(memory.data(), file.size(), MADV_NOHUGEPAGE);
     const auto begin = Clock::now();
     pool.for_each(file.size(), std::size_t{8} << 20, [&](std::size_t from, std::size_t to, std::size_t) {
-        file.read(from, {static_cast<std::byte*>(memory) + from, to - from});
+        file.read(from, memory.span().subspan(from, to - from));
     });
-    const double seconds = seconds_since(begin);
-    ::munmap(memory, file.size());
-    return seconds;
+    return seconds_since(begin);
 }
 
 double load_seconds(const std::filesystem::path& folder, std::size_t threads) {
@@ -107,6 +106,19 @@ double median(std::vector<double> values) {
     std::ranges::sort(values);
     return values[values.size() / 2];
 }
+
+struct TemporaryFolder {
+    TemporaryFolder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "eigenlm-load-bench-XXXXXX").string();
+        if (!::mkdtemp(pattern.data())) throw eigenlm::IoError(pattern, "cannot make a folder");
+        path = pattern;
+    }
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+    std::filesystem::path path;
+};
 
 /// Of this process, in bytes: "VmHWM", the most it has held, or "VmRSS".
 double memory(const std::string& name) {
@@ -123,15 +135,18 @@ void measure(const std::filesystem::path& folder, std::size_t threads, int round
     load_seconds(folder, threads);  // also brings the file into the page cache
     std::printf("%.3f GB; peak memory %.3f times the file\n", size / 1e9, (memory("VmHWM") - before) / size);
     eigenlm::ThreadPool pool(threads);
-    std::vector<double> reads, loads, ratios;
+    std::vector<double> small, huge, loads, small_ratios, huge_ratios;
     for (int i = 0; i < rounds; ++i) {
-        reads.push_back(read_seconds(weights, pool));
+        small.push_back(read_seconds(weights, pool, false));
         loads.push_back(load_seconds(folder, threads));
-        ratios.push_back(loads.back() / reads.back());
-        std::printf("round %d: read %.3f s, load %.3f s, ratio %.2f\n", i + 1, reads.back(), loads.back(), ratios.back());
+        huge.push_back(read_seconds(weights, pool, true));
+        small_ratios.push_back(loads.back() / small.back());
+        huge_ratios.push_back(loads.back() / huge.back());
+        std::printf("round %d: load %.3f s; read into 4 KiB pages %.3f s, ratio %.2f; into huge pages %.3f s, ratio %.2f\n", i + 1,
+                    loads.back(), small.back(), small_ratios.back(), huge.back(), huge_ratios.back());
     }
-    std::printf("%zu threads, median of %d rounds: read %.3f s (%.2f GB/s), load %.3f s, ratio %.2f\n", pool.size(), rounds,
-                median(reads), size / median(reads) / 1e9, median(loads), median(ratios));
+    std::printf("%zu threads, medians of %d rounds: load %.3f s; 4 KiB pages %.3f s, ratio %.2f; huge pages %.3f s, ratio %.2f\n",
+                pool.size(), rounds, median(loads), median(small), median(small_ratios), median(huge), median(huge_ratios));
 }
 
 }  // namespace
@@ -146,10 +161,10 @@ int main(int argc, char** argv) {
     app.add_option("-r,--rounds", rounds, "rounds")->check(CLI::Range(1, 1000));
     CLI11_PARSE(app, argc, argv);
     try {
-        const auto made = std::filesystem::temp_directory_path() / "eigenlm-load-bench";
-        if (folder.empty()) write_checkpoint(made);
-        measure(folder.empty() ? made : std::filesystem::path(folder), threads, rounds);
-        if (folder.empty()) std::filesystem::remove_all(made);
+        if (!folder.empty()) return measure(folder, threads, rounds), 0;
+        const TemporaryFolder made;
+        write_checkpoint(made.path);
+        measure(made.path, threads, rounds);
     } catch (const std::exception& e) {
         std::fprintf(stderr, "load_bench: %s\n", e.what());
         return 1;

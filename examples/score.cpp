@@ -29,7 +29,7 @@ void score(const Arguments& a) {
     eigenlm::ModelOptions load;
     load.threads = a.threads;
     load.dtype = command_line::weight_type(a.dtype);
-    load.context = a.context;
+    load.context = a.context > 1 ? a.context : 0;  // the score has more to say of 1
     load.progress = command_line::progress_line();
     const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);
     const std::vector<eigenlm::TokenId> ids = lm.encode(text);

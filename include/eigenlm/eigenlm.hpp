@@ -1,5 +1,5 @@
 #pragma once
-// eigenlm: Llama- and Qwen2-family language models on the CPU. Everything, in reading order.
+// eigenlm: language models of the Llama, Mistral and Qwen families on the CPU. Everything, in reading order.
 //
 //     auto lm = eigenlm::load("Qwen2.5-0.5B-Instruct");
 //     for (std::string_view piece : lm.generate("Once upon a time", {.max_new_tokens = 64})) std::cout << piece << std::flush;
@@ -43,7 +43,7 @@
 #include "weights/load.hpp"    // names -> packed matrices
 #include "weights/random.hpp"  // made-up weights, for measuring
 
-#include "model/arch.hpp"         // Llama, Qwen2
+#include "model/arch.hpp"         // Llama, Mistral, Qwen2, Qwen3
 #include "model/compute.hpp"      // kernels over rows, on all threads
 #include "model/rope_table.hpp"   // rotations
 #include "model/kv_cache.hpp"     // keys and values so far

@@ -145,7 +145,7 @@ inline double rms_difference(std::span<const float> a, std::span<const float> b)
 }
 
 inline eigenlm::ModelConfig config_of(const eigenlm::Checkpoint& checkpoint) {
-    return eigenlm::read_config(checkpoint.config(), checkpoint.config_path());
+    return eigenlm::resolve_tying(eigenlm::read_config(checkpoint.config(), checkpoint.config_path()), checkpoint.tensors());
 }
 
 /// A folder's model without its tokenizer (the random checkpoints have none); in f32 unless the options say otherwise.

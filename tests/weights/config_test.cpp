@@ -207,6 +207,16 @@ TEST(Config, ReadsLinearAndDynamicScaling) {
     support::expect_error<eigenlm::FormatError>([] { read(scaling({{"type", "linear"}})); }, {"rope_scaling.factor", "missing"});
 }
 
+TEST(Config, OfTwoRopeObjectsOneCounts) {  // as transformers' LlamaConfig.from_dict
+    const json linear = {{"rope_type", "linear"}, {"factor", 2.0}}, plain = {{"rope_type", "default"}, {"rope_theta", 1e6}};
+    const auto scaled = read(with(least(), {{"rope_parameters", plain}, {"rope_scaling", linear}}));
+    EXPECT_EQ(scaled.rope_scaling.kind, RopeScaling::Kind::linear);
+    EXPECT_EQ(scaled.rope_theta, 10000);
+    const auto empty = read(with(least(), {{"rope_parameters", with(linear, {{"rope_theta", 1e6}})}, {"rope_scaling", json::object()}}));
+    EXPECT_EQ(empty.rope_scaling.kind, RopeScaling::Kind::linear);
+    EXPECT_EQ(empty.rope_theta, 1e6);
+}
+
 TEST(Config, ReadsYarn) {
     const auto plain = read(scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 500}}));
     EXPECT_EQ(plain.rope_scaling.kind, RopeScaling::Kind::yarn);

@@ -303,6 +303,36 @@ TEST(Load, UntiedNeedsAHead) {
     EXPECT_NO_THROW(support::load_model(folder.path(), portable()));
 }
 
+TEST(Load, AHeadThatDiffersFromTheEmbeddingIsNotTied) {  // whatever the config says: as in transformers
+    const Folder untied, same;
+    const std::vector<eigenlm::TokenId> text = {1, 2, 3, 4, 5};
+    const auto logits = [&](const Folder& folder) {
+        return support::all_logits(support::load_model(folder.path(), portable()), text);
+    };
+    const auto expected = logits(untied);
+    untied.set("tie_word_embeddings", true);
+    EXPECT_EQ(logits(untied), expected);
+    same.change_tensors([](StoredTensors& tensors) { tensors.at("lm_head.weight") = tensors.at("model.embed_tokens.weight"); });
+    const auto bytes = [&] { return support::load_model(same.path(), portable())->transformer().weight_bytes(); };
+    const std::size_t twice = bytes();
+    same.set("tie_word_embeddings", true);
+    EXPECT_LT(bytes(), twice) << "an equal one is held once";
+}
+
+TEST(Load, CountsWhatPackingFillsUp) {  // a wide vocabulary of one number each takes 32 numbers each in bf16
+    eigenlm::ModelConfig config;
+    config.vocab_size = 1 << 24;
+    config.hidden_size = 1;
+    config.intermediate_size = 1 << 22;
+    config.num_layers = 4096;
+    config.num_heads = config.num_kv_heads = 1;
+    config.head_dim = 2;
+    config.max_position_embeddings = 16;
+    support::expect_error<eigenlm::ResourceError>(
+        [&] { eigenlm::Model(config, eigenlm::RandomWeights(), {.threads = 1, .isa = Isa::portable, .dtype = WeightType::bf16}); },
+        {"bytes of memory in bf16", "available"});
+}
+
 TEST(Load, IgnoresTensorsThatNobodyAsksFor) {
     const Folder folder;
     folder.change_tensors([](StoredTensors& tensors) {

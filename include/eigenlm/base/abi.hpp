@@ -6,7 +6,7 @@
 #define EIGENLM_VERSION_PATCH 0
 
 #if !defined(__linux__)
-#error "eigenlm runs on Linux only: it maps files and asks for CPU state through Linux's system calls"
+#error "eigenlm runs on Linux only: it reserves memory and asks for CPU state through Linux's system calls"
 #endif
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #error "eigenlm supports x86-64 and aarch64 only"
@@ -51,7 +51,8 @@
 #endif
 
 // Floating-point arithmetic between these two is done as it is written, whatever flags the including unit is built
-// with: no contraction of a*b+c, no reassociation. Regions do not nest and contain no #include.
+// with: no contraction of a*b+c, no reassociation. Regions do not nest, and contain no
+// #include but of *-inl.hpp fragments.
 #if defined(__clang__)
 #define EIGENLM_EXACT_BEGIN _Pragma("float_control(push)") _Pragma("clang fp contract(off)")
 #define EIGENLM_EXACT_END _Pragma("float_control(pop)")

@@ -39,7 +39,7 @@ class SafetensorsFile final : public TensorSource {
     /// How many tensors the file holds.
     std::size_t tensor_count() const { return entries_.size(); }
     /// Whether it holds a tensor of that name.
-    bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+    bool contains(std::string_view name) const override { return entries_.find(name) != entries_.end(); }
 
     /// The tensor of that name. FormatError when it is missing, has another shape, or a type that is no float.
     Tensor tensor(std::string_view name, std::span<const std::size_t> shape) const override {
@@ -77,6 +77,7 @@ class SafetensorsFile final : public TensorSource {
         static constexpr std::pair<const char*, std::size_t> sizes[] = {
             {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4},     {"I32", 4},     {"U32", 4}, {"F16", 2}, {"BF16", 2},
             {"I16", 2}, {"U16", 2}, {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I8", 1},  {"U8", 1},
+            {"C64", 8}, {"F8_E4M3FNUZ", 1}, {"F8_E5M2FNUZ", 1}, {"F8_E8M0", 1},
         };
         for (const auto& [name, size] : sizes)
             if (dtype == name) return size;

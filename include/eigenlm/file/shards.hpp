@@ -46,6 +46,8 @@ class ShardedTensors final : public TensorSource {
         return files_[place->second].tensor(name, shape);
     }
 
+    bool contains(std::string_view name) const override { return places_.find(name) != places_.end(); }
+
   private:
     /// Files lie beside their index: nobody else's file is read because an index names it.
     static void check_file_name(const JsonObject& map, const std::string& tensor, const std::string& name) {

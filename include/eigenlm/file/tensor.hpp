@@ -90,6 +90,8 @@ class TensorSource {
     virtual ~TensorSource() = default;
     /// The tensor of that name. Throws FormatError when there is none, or when it has another shape or no float type.
     virtual Tensor tensor(std::string_view name, std::span<const std::size_t> shape) const = 0;
+    /// Whether there is a tensor of that name.
+    virtual bool contains(std::string_view name) const = 0;
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

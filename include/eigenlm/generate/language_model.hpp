@@ -83,7 +83,7 @@ EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const Mode
 #if EIGENLM_DEFINE_LARGE
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) try {
     const Checkpoint checkpoint = Checkpoint::open(folder);
-    const ModelConfig config = read_config(checkpoint.config(), checkpoint.config_path());
+    const ModelConfig config = resolve_tying(read_config(checkpoint.config(), checkpoint.config_path()), checkpoint.tensors());
     GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
                                                            checkpoint.generation_config_path());
     auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));

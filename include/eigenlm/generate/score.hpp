@@ -11,6 +11,7 @@
 
 #include "session.hpp"
 
+EIGENLM_EXACT_BEGIN
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// How a text is scored. A text longer than the context is scored in overlapping windows, each of which starts at
@@ -120,3 +121,4 @@ inline Score score(std::shared_ptr<const Model> model, std::span<const TokenId> 
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI
+EIGENLM_EXACT_END

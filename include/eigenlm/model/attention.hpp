@@ -26,6 +26,9 @@ class AttentionHeads {
           q_norm_(std::move(q_norm), config.rms_norm_eps),
           k_norm_(std::move(k_norm), config.rms_norm_eps) {}
 
+    /// The number of the block it belongs to.
+    std::size_t layer() const { return layer_; }
+
     /// RMSNorm of each head of a.q() and a.k(), in place.
     void norm(const Pass& pass, Activations& a) const {
         each_row(pass.compute, a.qkv.rows, a.qkv.rows * a.qkv.cols, [&](std::size_t row, std::size_t) {
@@ -106,20 +109,20 @@ class Attention {
           qkv_bias_(std::move(w.qkv_bias)),
           output_(std::move(w.attention_output)) {}
 
-    /// a.normed -> a.projected; the rows' keys and values go into layer `layer` of their caches.
-    void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
+    /// a.normed -> a.projected; the rows' keys and values go into their caches.
+    void operator()(const Pass& pass, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
         multiply(pass.compute, a.normed, qkv_, bias, a.qkv, a.narrow);
-        pass.show_qkv(layer, a, "q_proj", "k_proj", "v_proj");
+        pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
             heads_.norm(pass, a);
-            pass.show_qkv(layer, a, "q_norm", "k_norm");
+            pass.show_qkv(heads_.layer(), a, "q_norm", "k_norm");
         }
         heads_.rotate_and_store(pass, a);
-        pass.show_qkv(layer, a, "q_rope", "k_rope");
+        pass.show_qkv(heads_.layer(), a, "q_rope", "k_rope");
         heads_.attend(pass, a);
         multiply(pass.compute, a.attended, output_, nullptr, a.projected, a.narrow);
-        pass.show("o_proj", static_cast<int>(layer), a.projected);
+        pass.show("o_proj", static_cast<int>(heads_.layer()), a.projected);
     }
 
   private:

@@ -22,7 +22,7 @@ class DecoderBlock {
         const auto show = [&](const char* name, Rows<const float> values) { pass.show(name, static_cast<int>(layer), values); };
         attention_norm_(pass.compute, a.hidden, a.normed);
         show("input_layernorm", a.normed);
-        attention_(pass, layer, a);
+        attention_(pass, a);
         add(pass.compute, a.projected, a.hidden);
 
         mlp_norm_(pass.compute, a.hidden, a.normed);

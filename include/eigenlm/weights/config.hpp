@@ -232,12 +232,14 @@ inline std::vector<std::size_t> read_windows(const JsonObject& json, const Model
     return llama_windows(json, config);
 }
 
+EIGENLM_EXACT_BEGIN
 /// YaRN's factor on cosines and sines where none is given, from its factor and DeepSeek's mscale and mscale_all_dim.
 inline double yarn_attention_factor(const JsonObject& json, double factor) {
     const auto scale = [factor](double weight) { return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0; };
     const double mscale = json.number_or("mscale", 0, 0, 1e6), all = json.number_or("mscale_all_dim", 0, 0, 1e6);
     return mscale != 0 && all != 0 ? scale(mscale) / scale(all) : scale(1);
 }
+EIGENLM_EXACT_END
 
 inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& config, std::size_t original) {
     using Kind = RopeScaling::Kind;
@@ -278,23 +280,23 @@ inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& 
     return scaling;
 }
 
-/// transformers 5 writes `rope_parameters`, older ones `rope_theta` and `rope_scaling`.
+/// transformers 5 writes `rope_parameters`, older ones `rope_theta` and `rope_scaling`. Where both objects stand, the latter
+/// counts unless it is empty, and the former not at all, as in transformers.
 inline void read_rope(const JsonObject& json, ModelConfig& config) {
     constexpr double least = 1, most = 1e12;
     config.rope_theta = json.number_or("rope_theta", 10000, least, most);
     const auto original = static_cast<std::size_t>(json.integer_or("original_max_position_embeddings", 0, 0, 1 << 24));
-    for (const char* key : {"rope_parameters", "rope_scaling"})  // where both stand, the latter counts, as in transformers
-        if (const auto rope = json.object(key)) {
-            for (const auto& [name, value] : rope->raw().items())
-                if (value.is_object()) throw UnsupportedError(rope->path(name.c_str()), "parameters of one layer type are not supported");
-            config.rope_scaling = {};
-            config.rope_theta = rope->number_or("rope_theta", config.rope_theta, least, most);
-            if (rope->number_or("partial_rotary_factor", 1, 0, 1) != 1)
-                throw UnsupportedError(rope->path("partial_rotary_factor"), "a factor other than 1 is not supported");
-            config.rope_scaling = read_rope_scaling(*rope, config, original);
-            if (config.rope_scaling.kind == RopeScaling::Kind::yarn && config.rope_theta <= 1)
-                throw FormatError(rope->path("rope_theta"), "expected more than 1 with yarn");
-        }
+    auto rope = json.object("rope_scaling");
+    if (!rope || rope->raw().empty()) rope = json.object("rope_parameters");
+    if (!rope) return;
+    for (const auto& [name, value] : rope->raw().items())
+        if (value.is_object()) throw UnsupportedError(rope->path(name.c_str()), "parameters of one layer type are not supported");
+    config.rope_theta = rope->number_or("rope_theta", config.rope_theta, least, most);
+    if (rope->number_or("partial_rotary_factor", 1, 0, 1) != 1)
+        throw UnsupportedError(rope->path("partial_rotary_factor"), "a factor other than 1 is not supported");
+    config.rope_scaling = read_rope_scaling(*rope, config, original);
+    if (config.rope_scaling.kind == RopeScaling::Kind::yarn && config.rope_theta <= 1)
+        throw FormatError(rope->path("rope_theta"), "expected more than 1 with yarn");
 }
 
 /// `eos_token_id` is one id or a list of them.

@@ -104,7 +104,12 @@ class WeightLoader {
             if (tensor.size() > largest_.size()) largest_ = tensor;
         };
         each_matrix(config_, [&](const TensorNames& names, std::size_t inputs) {
-            for (const TensorName& t : names) count(source_.tensor(t.name, std::array{t.rows, inputs}));
+            std::size_t outputs = 0;
+            for (const TensorName& t : names) {
+                count(source_.tensor(t.name, std::array{t.rows, inputs}));
+                outputs += t.rows;
+            }
+            packed_bytes_ += Matrix<Weight>::packed_bytes(outputs, inputs, options_.layout);
         });
         const auto check = [&](const TensorNames& names) {
             for (const TensorName& t : names) count(source_.tensor(t.name, std::array{t.rows}));
@@ -122,9 +127,8 @@ class WeightLoader {
 
     /// Pages are promised freely and used up later, when the only answer left is the end of the process: so ask before.
     void check_memory() const {
-        const std::size_t needed = checked_mul(total_, sizeof(Storage), "weights");
-        if (const std::size_t there = available_memory(); needed > there)
-            throw ResourceError(largest_.where, "the largest of weights that need " + std::to_string(needed) +
+        if (const std::size_t there = available_memory(); packed_bytes_ > there)
+            throw ResourceError(largest_.where, "the largest of weights that need " + std::to_string(packed_bytes_) +
                                                     " bytes of memory in " + to_string(Weight::type) + ", found " +
                                                     std::to_string(there) + " available");
     }
@@ -214,8 +218,29 @@ class WeightLoader {
     std::vector<Piece> pieces_;
     std::vector<Staging> staging_;  // [threads]
     Tensor largest_;
+    std::size_t packed_bytes_ = 0;      // of all matrices, filled up
     std::size_t done_ = 0, total_ = 0;  // elements
 };
+
+/// `config`, untied where the source holds a head that differs from the embedding, whatever the config says: as in
+/// transformers.
+inline ModelConfig resolve_tying(ModelConfig config, const TensorSource& source) {
+    const std::string head_name = head_names(config).front().name, embedding_name = embedding_names(config).front().name;
+    if (!config.tie_word_embeddings || !source.contains(head_name)) return config;
+    const std::array shape{config.vocab_size, config.hidden_size};
+    const Tensor head = source.tensor(head_name, shape), embedding = source.tensor(embedding_name, shape);
+    constexpr std::size_t piece = std::size_t{1} << 20;  // elements
+    std::vector<std::byte> a, b;
+    for (std::size_t first = 0; config.tie_word_embeddings && first < head.size(); first += piece) {
+        const std::size_t count = std::min(piece, head.size() - first);
+        a.resize(count * size_of(head.dtype));
+        b.resize(count * size_of(embedding.dtype));
+        head.read_bytes(first, a);
+        embedding.read_bytes(first, b);
+        config.tie_word_embeddings = a == b;
+    }
+    return config;
+}
 
 /// A model's weights out of `source`, converted to Weight and packed. Throws what the source throws, ResourceError when
 /// memory does not suffice, UnsupportedError for a number beyond Weight's range, CancelledError.

@@ -84,6 +84,11 @@ class Matrix {
     Matrix(std::size_t outputs, std::size_t inputs, WeightLayout layout)
         : outputs_(outputs), inputs_(inputs), layout_(layout), data_(packed_size(outputs, inputs, layout)) {}
 
+    /// What a matrix of this shape takes. Throws ResourceError where that is no number.
+    static std::size_t packed_bytes(std::size_t outputs, std::size_t inputs, WeightLayout layout) {
+        return checked_mul(packed_size(outputs, inputs, layout), sizeof(Storage), "weight matrix");
+    }
+
     /// Rows, as checkpoints have the matrix.
     std::size_t outputs() const { return outputs_; }
     /// Columns, without padding.

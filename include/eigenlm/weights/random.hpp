@@ -34,6 +34,8 @@ class RandomWeights final : public TensorSource {
                 }};
     }
 
+    bool contains(std::string_view) const override { return true; }
+
   private:
     /// A uniform distribution is sqrt(3) deviations wide.
     static float matrix_width(std::size_t inputs) { return std::sqrt(3.0f) / std::sqrt(static_cast<float>(inputs)); }

@@ -1,5 +1,5 @@
 // Included inside each level's namespace, once per level: elementary functions on that level's Vec.
-// No include guard, no #include: see target regions in docs/numerics.md.
+// No include guard, no #include: it stands within a region (EIGENLM_EXACT_BEGIN in base/abi.hpp).
 
 /// e^x. Reduction to r in [-ln2/2, ln2/2] with ln2 in two parts, Taylor polynomial of degree 7 (error < 6e-9 there),
 /// scaling by 2^n in two factors, so that neither leaves the range of normal numbers before the result does.
