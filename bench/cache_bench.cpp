@@ -1,17 +1,18 @@
-// Cached decoding against naive recomputation, at the shapes of the reports this project reproduces (docs/performance.md).
+// Cached decoding against naive recomputation, at the shapes of the reports this project reproduces
+// (docs/performance.md).
 //
 // Every iteration runs both, one behind the other, on the same model with the same prompt, and compares their ids; the
 // speed-up is the median of the iterations' own ratios (--benchmark_repetitions and the table's last column: how many).
 // Weights are made up in memory.
+#include <benchmark/benchmark.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <eigenlm/eigenlm.hpp>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <benchmark/benchmark.h>
-#include <eigenlm/eigenlm.hpp>
 
 namespace {
 
@@ -55,7 +56,8 @@ std::shared_ptr<const eigenlm::Model> model_of(const Case& c, eigenlm::Isa isa) 
     const std::string name = std::string(c.shape) + eigenlm::to_string(isa);
     if (name != kept_name) {
         kept.reset();
-        kept = std::make_shared<const eigenlm::Model>(config_of(c), eigenlm::RandomWeights(1), eigenlm::ModelOptions{.isa = isa});
+        kept = std::make_shared<const eigenlm::Model>(config_of(c), eigenlm::RandomWeights(1),
+                                                      eigenlm::ModelOptions{.isa = isa});
         kept_name = name;
     }
     return kept;
@@ -108,7 +110,8 @@ void compare(benchmark::State& state, const Case& c, eigenlm::Isa isa) {
         same_ids = same_ids && naive.ids == cached.ids;
         state.SetIterationTime(cached.seconds);
     }
-    // The Eigen backend reduces in another order for each shape, so its ids may differ where two tokens are nearly equal.
+    // The Eigen backend reduces in another order for each shape, so its ids may differ where two tokens are nearly
+    // equal.
     if (!same_ids && isa != eigenlm::Isa::eigen) {
         failed = true;
         state.SkipWithError("cached and naive ids differ");
@@ -127,7 +130,8 @@ void print_table() {
                  "|---|---|---|---|---|---|---|---|---|\n");
     for (const Result& r : results)
         std::fprintf(stderr, "| %s | %zu | %s | %.4g | %.4g | %.2fx | %sx | %s | %zu |\n", r.c->shape, r.c->tokens,
-                     eigenlm::to_string(r.isa), r.naive_s, r.cached_s, r.speedup, r.c->report, r.same_ids ? "yes" : "no", r.runs);
+                     eigenlm::to_string(r.isa), r.naive_s, r.cached_s, r.speedup, r.c->report,
+                     r.same_ids ? "yes" : "no", r.runs);
 }
 
 }  // namespace
@@ -137,8 +141,13 @@ int main(int argc, char** argv) {
         for (const Case& c : cases) {
             const std::string name =
                 std::string("cache/") + c.shape + "/tokens:" + std::to_string(c.tokens) + "/" + eigenlm::to_string(isa);
-            auto* bench = benchmark::RegisterBenchmark(name.c_str(), [&c, isa](benchmark::State& s) { compare(s, c, isa); });
-            bench->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(c.layers == 4 ? 9 : isa == eigenlm::Isa::portable ? 1 : 3);
+            auto* bench =
+                benchmark::RegisterBenchmark(name.c_str(), [&c, isa](benchmark::State& s) { compare(s, c, isa); });
+            bench->UseManualTime()
+                ->Unit(benchmark::kMillisecond)
+                ->Iterations(c.layers == 4                   ? 9
+                             : isa == eigenlm::Isa::portable ? 1
+                                                             : 3);
         }
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -1,17 +1,16 @@
 // How long loading a checkpoint takes, beside reading its bytes into fresh memory with the same threads, in turns.
 #include <sys/mman.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <eigenlm/eigenlm.hpp>
 #include <fstream>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <eigenlm/eigenlm.hpp>
 
 namespace {
 
@@ -35,10 +34,14 @@ eigenlm::ModelConfig shape() {
 
 void write_config(const std::filesystem::path& folder, const eigenlm::ModelConfig& c) {
     const nlohmann::json json = {
-        {"model_type", "qwen2"},          {"vocab_size", c.vocab_size},
-        {"hidden_size", c.hidden_size},   {"intermediate_size", c.intermediate_size},
-        {"num_hidden_layers", c.num_layers}, {"num_attention_heads", c.num_heads},
-        {"num_key_value_heads", c.num_kv_heads}, {"max_position_embeddings", c.max_position_embeddings},
+        {"model_type", "qwen2"},
+        {"vocab_size", c.vocab_size},
+        {"hidden_size", c.hidden_size},
+        {"intermediate_size", c.intermediate_size},
+        {"num_hidden_layers", c.num_layers},
+        {"num_attention_heads", c.num_heads},
+        {"num_key_value_heads", c.num_kv_heads},
+        {"max_position_embeddings", c.max_position_embeddings},
         {"tie_word_embeddings", false},
     };
     std::ofstream(folder / "config.json") << json.dump();
@@ -73,7 +76,8 @@ void write_checkpoint(const std::filesystem::path& folder) {
     file << text;
     std::vector<std::uint16_t> values(1 << 20);
     std::mt19937 random(1);
-    for (auto& value : values) value = static_cast<std::uint16_t>(0x3c00 + random() % 256 + (random() % 2 << 15));  // about 0.01
+    for (auto& value : values)
+        value = static_cast<std::uint16_t>(0x3c00 + random() % 256 + (random() % 2 << 15));  // about 0.01
     for (std::size_t left = bytes; left != 0;) {
         const std::size_t count = std::min(left, 2 * values.size());
         file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(count));
@@ -97,7 +101,7 @@ double read_seconds(const std::filesystem::path& path, eigenlm::ThreadPool& pool
 double load_seconds(const std::filesystem::path& folder, std::size_t threads) {
     const auto begin = Clock::now();
     const auto checkpoint = eigenlm::Checkpoint::open(folder);
-    const auto config = eigenlm::read_config(checkpoint.config(), checkpoint.config_path());
+    const auto config = eigenlm::read_config(checkpoint);
     const eigenlm::Model model(config, checkpoint.tensors(), {.threads = threads});
     return seconds_since(begin);
 }
@@ -142,11 +146,14 @@ void measure(const std::filesystem::path& folder, std::size_t threads, int round
         huge.push_back(read_seconds(weights, pool, true));
         small_ratios.push_back(loads.back() / small.back());
         huge_ratios.push_back(loads.back() / huge.back());
-        std::printf("round %d: load %.3f s; read into 4 KiB pages %.3f s, ratio %.2f; into huge pages %.3f s, ratio %.2f\n", i + 1,
-                    loads.back(), small.back(), small_ratios.back(), huge.back(), huge_ratios.back());
+        std::printf(
+            "round %d: load %.3f s; read into 4 KiB pages %.3f s, ratio %.2f; into huge pages %.3f s, ratio %.2f\n",
+            i + 1, loads.back(), small.back(), small_ratios.back(), huge.back(), huge_ratios.back());
     }
-    std::printf("%zu threads, medians of %d rounds: load %.3f s; 4 KiB pages %.3f s, ratio %.2f; huge pages %.3f s, ratio %.2f\n",
-                pool.size(), rounds, median(loads), median(small), median(small_ratios), median(huge), median(huge_ratios));
+    std::printf(
+        "%zu threads, medians of %d rounds: load %.3f s; 4 KiB pages %.3f s, ratio %.2f; huge pages %.3f s, ratio "
+        "%.2f\n",
+        pool.size(), rounds, median(loads), median(small), median(small_ratios), median(huge), median(huge_ratios));
 }
 
 }  // namespace
@@ -156,7 +163,8 @@ int main(int argc, char** argv) {
     std::string folder;
     std::size_t threads = 0;
     int rounds = 9;
-    app.add_option("folder", folder, "model folder with a model.safetensors; without one, a random 0.5B checkpoint is made and removed");
+    app.add_option("folder", folder,
+                   "model folder with a model.safetensors; without one, a random 0.5B checkpoint is made and removed");
     app.add_option("-t,--threads", threads, "threads, 0: all");
     app.add_option("-r,--rounds", rounds, "rounds")->check(CLI::Range(1, 1000));
     CLI11_PARSE(app, argc, argv);

@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
+#include <eigenlm/eigenlm.hpp>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -12,9 +14,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <eigenlm/eigenlm.hpp>
 
 namespace command_line {
 
@@ -39,7 +38,8 @@ int run(CLI::App& app, int argc, char** argv, const Run& body) {
     }
 }
 
-/// The model asked for, or else the one that comes with the project: beside an installed program, or in the source tree.
+/// The model asked for, or else the one that comes with the project: beside an installed program, or in the source
+/// tree.
 inline std::filesystem::path model_path(const std::string& wish) {
     if (!wish.empty()) return wish;
     std::error_code failed;
@@ -53,7 +53,8 @@ inline std::filesystem::path model_path(const std::string& wish) {
 inline void add_dtype(CLI::App& app, std::string& dtype) {
     std::vector<std::string> names;
     for (const auto type : eigenlm::all_weight_types) names.push_back(eigenlm::to_string(type));
-    app.add_option("--dtype", dtype, "type of the weights in memory (default: the checkpoint's)")->check(CLI::IsMember(names));
+    app.add_option("--dtype", dtype, "type of the weights in memory (default: the checkpoint's)")
+        ->check(CLI::IsMember(names));
 }
 inline std::optional<eigenlm::WeightType> weight_type(const std::string& dtype) {
     if (dtype.empty()) return std::nullopt;

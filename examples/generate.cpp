@@ -38,21 +38,30 @@ void define(CLI::App& app, Arguments& a) {
     auto* prompt = app.add_option("-p,--prompt", a.prompt, "text to continue")->capture_default_str();
     app.add_option("-f,--file", a.file, "read the prompt from this file, - for stdin")->excludes(prompt);
     app.add_option("-n,--predict,--n-predict", a.max_new_tokens, "most new tokens, -1: until the context is full")
-        ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40))->capture_default_str();
+        ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40))
+        ->capture_default_str();
     app.add_option("-t,--threads", a.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
-    app.add_option("-c,--ctx-size", a.context, "most positions, 0: the model's")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+    app.add_option("-c,--ctx-size", a.context, "most positions, 0: the model's")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
     app.add_option("-s,--seed", a.seed, "one seed, one text; -1: a random one")
-        ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))->capture_default_str();
+        ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))
+        ->capture_default_str();
     command_line::add_dtype(app, a.dtype);
     app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
         ->check(number(0, 1e6));
     app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
-    app.add_option("--top-p", a.top_p, "draw from the most likely tokens whose probabilities reach p")->check(number(1e-6, 1));
-    app.add_option("--min-p", a.min_p, "draw from tokens at least min-p times as likely as the most likely")->check(number(0, 1));
-    app.add_option("--repeat-penalty", a.repeat_penalty, "above 1: make tokens that occurred less likely")->check(number(1e-6, 1e6));
+    app.add_option("--top-p", a.top_p, "draw from the most likely tokens whose probabilities reach p")
+        ->check(number(1e-6, 1));
+    app.add_option("--min-p", a.min_p, "draw from tokens at least min-p times as likely as the most likely")
+        ->check(number(0, 1));
+    app.add_option("--repeat-penalty", a.repeat_penalty, "above 1: make tokens that occurred less likely")
+        ->check(number(1e-6, 1e6));
     app.add_option("--stop", a.stop, "end before this text (may be given several times)")
         ->allow_extra_args(false)
-        ->check([](const std::string& text) { return std::string(text.empty() ? "expected a text, found an empty one" : ""); });
+        ->check([](const std::string& text) {
+            return std::string(text.empty() ? "expected a text, found an empty one" : "");
+        });
     app.add_flag("--ignore-eos", a.ignore_eos, "go on after an end-of-sequence token");
     app.add_flag("--no-cache", a.no_cache, "recompute the whole text for every token");
     app.add_flag("--json", a.json, "print one JSON object instead of the text");
@@ -61,7 +70,8 @@ void define(CLI::App& app, Arguments& a) {
 
 eigenlm::GenerateOptions options(const Arguments& a) {
     eigenlm::GenerateOptions o;
-    o.max_new_tokens = a.max_new_tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(a.max_new_tokens);
+    o.max_new_tokens =
+        a.max_new_tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(a.max_new_tokens);
     o.temperature = a.temperature;
     o.top_k = a.top_k;
     o.top_p = a.top_p;
@@ -76,7 +86,8 @@ eigenlm::GenerateOptions options(const Arguments& a) {
     return o;
 }
 
-void print_json(const eigenlm::LanguageModel& lm, const eigenlm::Generation& answer, const std::string& text, double load_s) {
+void print_json(const eigenlm::LanguageModel& lm, const eigenlm::Generation& answer, const std::string& text,
+                double load_s) {
     const auto& timing = answer.timing();
     const nlohmann::ordered_json result = {
         {"prompt_ids", answer.prompt_ids()},
@@ -95,14 +106,16 @@ void print_json(const eigenlm::LanguageModel& lm, const eigenlm::Generation& ans
     std::cout << result.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
 }
 
-void print_figures(const eigenlm::LanguageModel& lm, const eigenlm::Generation& answer, double load_s, std::uint64_t seed) {
+void print_figures(const eigenlm::LanguageModel& lm, const eigenlm::Generation& answer, double load_s,
+                   std::uint64_t seed) {
     const auto& t = answer.timing();
-    std::fprintf(stderr,
-                 "\nload %.2f s | prefill %zu tokens, %.1f tokens/s | decode %zu tokens, %.1f tokens/s | stop: %s | %s, %s, "
-                 "%zu threads, seed %llu, peak %.0f MB\n",
-                 load_s, t.prefill_tokens, t.prefill_tokens_per_second(), t.decode_tokens, t.decode_tokens_per_second(),
-                 eigenlm::to_string(answer.stop_reason()), eigenlm::to_string(lm.isa()), eigenlm::to_string(lm.dtype()), lm.threads(),
-                 static_cast<unsigned long long>(seed), static_cast<double>(command_line::peak_rss_bytes()) / 1e6);
+    std::fprintf(
+        stderr,
+        "\nload %.2f s | prefill %zu tokens, %.1f tokens/s | decode %zu tokens, %.1f tokens/s | stop: %s | %s, %s, "
+        "%zu threads, seed %llu, peak %.0f MB\n",
+        load_s, t.prefill_tokens, t.prefill_tokens_per_second(), t.decode_tokens, t.decode_tokens_per_second(),
+        eigenlm::to_string(answer.stop_reason()), eigenlm::to_string(lm.isa()), eigenlm::to_string(lm.dtype()),
+        lm.threads(), static_cast<unsigned long long>(seed), static_cast<double>(command_line::peak_rss_bytes()) / 1e6);
 }
 
 void generate(const Arguments& a) {

@@ -17,9 +17,11 @@ void define(CLI::App& app, Arguments& a) {
     app.add_option("-f,--file", a.file, "the text, - for stdin")->required();
     app.add_option("-t,--threads", a.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
     app.add_option("-c,--ctx-size", a.context, "tokens of a window, 0: the model's context")
-        ->check(CLI::Range(0, 1 << 24))->capture_default_str();
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
     app.add_option("--stride", a.stride, "tokens from one window to the next, 0: half of the context")
-        ->check(CLI::Range(0, 1 << 24))->capture_default_str();
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
     command_line::add_dtype(app, a.dtype);
     app.add_flag("--json", a.json, "print one JSON object with the score of every token");
 }
@@ -34,15 +36,16 @@ void score(const Arguments& a) {
     const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);
     const std::vector<eigenlm::TokenId> ids = lm.encode(text);
     if (ids.size() < 2)
-        throw eigenlm::ArgumentError(a.file, "expected a text of at least 2 tokens, found " + std::to_string(ids.size()));
+        throw eigenlm::ArgumentError(a.file,
+                                     "expected a text of at least 2 tokens, found " + std::to_string(ids.size()));
     eigenlm::ScoreOptions options;
     options.context = a.context;
     options.stride = a.stride;
     options.progress = command_line::progress_line();
     const eigenlm::Score score = lm.score(ids, options);
     if (!a.json) {
-        std::printf("perplexity %.4f (mean negative log likelihood %.6f over %zu tokens)\n", score.perplexity(), score.mean_nll(),
-                    score.nll.size());
+        std::printf("perplexity %.4f (mean negative log likelihood %.6f over %zu tokens)\n", score.perplexity(),
+                    score.mean_nll(), score.nll.size());
         return;
     }
     const nlohmann::ordered_json result = {

@@ -39,7 +39,8 @@ void encode_lines(const eigenlm::Tokenizer& tokenizer, const Arguments& a) {
     for (std::string line; std::getline(lines, line);) {
         const std::string where = a.lines + ":" + std::to_string(++number);
         const nlohmann::json text = eigenlm::parse_json(line, where);
-        if (!text.is_string()) throw eigenlm::FormatError(where, "expected a JSON string, found " + std::string(text.type_name()));
+        if (!text.is_string())
+            throw eigenlm::FormatError(where, "expected a JSON string, found " + std::string(text.type_name()));
         std::cout << dump(tokenizer.encode(text.get<std::string>(), {.add_special_tokens = !a.no_special})) << '\n';
     }
 }
@@ -80,7 +81,8 @@ int main(int argc, char** argv) {
     input->add_option("--lines", a.lines, "file with one JSON string a line: prints one JSON array of ids for each");
     input->add_option("--decode", a.decode, "ids to decode, e.g. \"1,2,3\"");
     input->require_option(0, 1);
-    app.add_flag("--no-special", a.no_special, "add no beginning-of-sequence token; with --decode: leave special tokens out");
+    app.add_flag("--no-special", a.no_special,
+                 "add no beginning-of-sequence token; with --decode: leave special tokens out");
     app.add_flag("--json", a.json, "print a JSON object");
     return command_line::run(app, argc, argv, [&] { tokenize(app, a); });
 }

@@ -36,10 +36,11 @@
 #include "kernels/table.hpp"     // the seam to the machine
 #include "kernels/dispatch.hpp"  // the tables
 
-#include "weights/config.hpp"  // config.json
+#include "weights/config.hpp"  // the shape of a model
 #include "weights/matrix.hpp"  // packed matrices
 #include "weights/layer.hpp"   // all of a model's
 #include "weights/names.hpp"   // what checkpoints call them
+#include "weights/read_config.hpp"  // config.json
 #include "weights/load.hpp"    // names -> packed matrices
 #include "weights/random.hpp"  // made-up weights, for measuring
 

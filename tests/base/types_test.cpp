@@ -1,13 +1,13 @@
 // The small words: 16-bit floats widened exactly, sizes that do not overflow, views of rows.
 #include <gtest/gtest.h>
 
-#include <random>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <eigenlm/base/types.hpp>
 #include <limits>
 #include <numeric>
+#include <random>
 #include <vector>
 
 #include "support/expect_error.hpp"
@@ -93,7 +93,8 @@ float nearest(float x, std::uint16_t found, const Widen& widen) {
 TEST(Types, NarrowsToTheNearest) {
     std::mt19937 random(1);
     for (int i = 0; i < 200000; ++i) {
-        const float x = std::ldexp(std::uniform_real_distribution<float>(-2, 2)(random), static_cast<int>(random() % 46) - 30);
+        const float x =
+            std::ldexp(std::uniform_real_distribution<float>(-2, 2)(random), static_cast<int>(random() % 46) - 30);
         const std::uint16_t half = eigenlm::f32_to_f16(x), brain = eigenlm::f32_to_bf16(x);
         ASSERT_EQ(nearest(x, half, eigenlm::f16_to_f32), eigenlm::f16_to_f32(half)) << x;
         ASSERT_EQ(nearest(x, brain, eigenlm::bf16_to_f32), eigenlm::bf16_to_f32(brain)) << x;

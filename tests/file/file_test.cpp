@@ -12,8 +12,8 @@
 
 namespace {
 
-using eigenlm::IoError;
 using eigenlm::File;
+using eigenlm::IoError;
 
 std::string whole(const File& file) { return file.text(0, file.size()); }
 

@@ -55,7 +55,8 @@ void expect_refused(const ShardedFolder& folder, std::initializer_list<std::stri
 
 TEST(Shards, HoldTheSameModel) {
     const auto text = std::vector<eigenlm::TokenId>{1, 2, 3, 4, 5};
-    const auto whole = support::load_model(support::golden_dir("qwen2-untied"), {.threads = 1, .isa = eigenlm::Isa::portable});
+    const auto whole =
+        support::load_model(support::golden_dir("qwen2-untied"), {.threads = 1, .isa = eigenlm::Isa::portable});
     for (const std::size_t count : {1u, 2u, 7u})
         EXPECT_EQ(support::all_logits(load(ShardedFolder(count)), text), support::all_logits(whole, text)) << count;
 }

@@ -36,8 +36,8 @@ class GenerationTest : public testing::Test {
   protected:
     /// The tiny model; loaded once.
     static const LanguageModel& lm() {
-        static const LanguageModel model =
-            eigenlm::load(support::tiny_dir(), {.threads = 2, .isa = eigenlm::Isa::portable, .dtype = eigenlm::WeightType::f32});
+        static const LanguageModel model = eigenlm::load(
+            support::tiny_dir(), {.threads = 2, .isa = eigenlm::Isa::portable, .dtype = eigenlm::WeightType::f32});
         return model;
     }
     static std::shared_ptr<const eigenlm::Tokenizer> tokenizer() {

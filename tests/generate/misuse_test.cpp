@@ -104,9 +104,10 @@ TEST_P(SessionMisuse, OfACallbackThatCallsAnotherSessionWorks) {
         ++nested;
     };
     const eigenlm::StepOptions options{.progress = [&](const Progress&) { call(); },
-                                       .tap = [&](std::string_view name, int, eigenlm::Rows<const float>) {
-                                           if (name == "k_rope") call();
-                                       }};
+                                       .tap =
+                                           [&](std::string_view name, int, eigenlm::Rows<const float>) {
+                                               if (name == "k_rope") call();
+                                           }};
     outer.prefill(some_ids(30), options);
     EXPECT_TRUE(std::ranges::equal(outer.decode(7, options), expected));
     EXPECT_GT(nested, 5);
@@ -123,9 +124,7 @@ TEST_P(SessionMisuse, ByTwoThreadsLosesNoCall) {
                 ++refused;
             }
     };
-    {
-        const std::jthread one(call), two(call);
-    }
+    { const std::jthread one(call), two(call); }
     EXPECT_EQ(taken + refused, 50u);
     ASSERT_EQ(session.length(), taken);
     Session fresh = make();
@@ -165,8 +164,11 @@ TEST_F(GenerationMisuse, OfObjectsThatAreNull) {
 TEST_F(GenerationMisuse, OfPromptsThatAreNone) {
     support::expect_error<ArgumentError>([&] { make({}, greedy()); }, {"generate", "no tokens"});
     for (const TokenId bad : {-1, 37})
-        support::expect_error<ArgumentError>([&] { make({1, bad}, greedy()); },
-                                             {"generate", "index 1", std::to_string(bad)});
+        support::expect_error<ArgumentError>(
+            [&] {
+                make({1, bad}, greedy());
+            },
+            {"generate", "index 1", std::to_string(bad)});
     support::expect_error<ArgumentError>([&] { make(some_ids(257), greedy()); }, {"generate", "257 tokens", "256"});
 }
 

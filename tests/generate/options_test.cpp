@@ -92,14 +92,16 @@ TEST(GenerationDefaults, NameTheFieldThatIsWrong) {
         },
         {"config.json: bos_token_id"});
     support::expect_error<eigenlm::FormatError>(
-        [] { eigenlm::read_generation_defaults({}, {{"bos_token_id", -2}}, json(), "folder/generation_config.json"); },
+        [] {
+            eigenlm::read_generation_defaults({}, {{"bos_token_id", -2}}, json(), "folder/generation_config.json");
+        },
         {"folder/config.json: bos_token_id"});
     support::expect_error<eigenlm::FormatError>([] { read(json::array()); }, {"generation_config.json", "JSON object"});
 }
 
 TEST(GenerationDefaults, TakeMinusOneAndNullForNone) {
-    const auto defaults =
-        read({{"do_sample", true}, {"eos_token_id", -1}, {"bos_token_id", -1}, {"top_k", -1}, {"temperature", nullptr}});
+    const auto defaults = read(
+        {{"do_sample", true}, {"eos_token_id", -1}, {"bos_token_id", -1}, {"top_k", -1}, {"temperature", nullptr}});
     EXPECT_TRUE(defaults.eos_token_ids.empty());
     EXPECT_FALSE(defaults.bos_token_id);
     EXPECT_EQ(defaults.sampling.top_k, 0u);

@@ -138,7 +138,8 @@ TEST_P(AttentionTest, IsNearTheTruthInEveryWindow) {  // what lies before the wi
     const Scene scene(2, 20, 200);
     for (const std::size_t length : {1u, 20u, 64u, 65u, 150u, 200u})
         for (std::size_t first = 0; first < length; ++first)
-            EXPECT_LT(support::relative_error_of(scene.run(GetParam(), length, first), scene.exact(length, first)), 1e-5)
+            EXPECT_LT(support::relative_error_of(scene.run(GetParam(), length, first), scene.exact(length, first)),
+                      1e-5)
                 << "keys " << first << " to " << length;
 }
 

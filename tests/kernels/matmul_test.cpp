@@ -1,5 +1,5 @@
-// Matrix products at odd sizes, in every weight type: near the truth on every level, and on the portable one bit for bit
-// the documented chains.
+// Matrix products at odd sizes, in every weight type: near the truth on every level, and on the portable one bit for
+// bit the documented chains.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -100,7 +100,8 @@ struct Product {
         } else {
             for (std::size_t begin = 0; begin < k; begin += 32) {
                 float half[2] = {0, 0};  // the even ones, the odd ones
-                for (std::size_t i = begin; i < std::min(k, begin + 32); ++i) half[i % 2] = std::fma(in[i], w[i], half[i % 2]);
+                for (std::size_t i = begin; i < std::min(k, begin + 32); ++i)
+                    half[i % 2] = std::fma(in[i], w[i], half[i % 2]);
                 sum += half[0] + half[1];
             }
         }
@@ -109,7 +110,8 @@ struct Product {
 };
 
 std::string sizes(const Product& p) {
-    return std::string(to_string(p.type)) + ", " + std::to_string(p.rows) + " x " + std::to_string(p.n) + " x " + std::to_string(p.k);
+    return std::string(to_string(p.type)) + ", " + std::to_string(p.rows) + " x " + std::to_string(p.n) + " x " +
+           std::to_string(p.k);
 }
 
 void expect_near_truth(const Product& p, Isa isa) {
@@ -145,7 +147,8 @@ class MatmulTest : public testing::TestWithParam<std::tuple<WeightType, Isa>> {
 TEST_P(MatmulTest, IsNearTheTruthAtOddSizes) {
     for (std::size_t rows = 1; rows <= 9; ++rows)
         for (const std::size_t n : {1u, 7u, 15u, 16u, 17u, 33u, 65u, 70u})
-            for (const std::size_t k : {1u, 2u, 15u, 16u, 31u, 70u}) expect_near_truth(Product(type(), rows, n, k), isa());
+            for (const std::size_t k : {1u, 2u, 15u, 16u, 31u, 70u})
+                expect_near_truth(Product(type(), rows, n, k), isa());
 }
 
 TEST_P(MatmulTest, IsNearTheTruthWithABias) {
@@ -194,11 +197,10 @@ TEST_P(MatmulTest, NaNsAndInfinitiesSurfaceWhereTheyBelong) {
         }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, MatmulTest,
-                         testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(eigenlm::all_isas)),
-                         [](const auto& p) {
-                             return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Levels, MatmulTest,
+    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(eigenlm::all_isas)),
+    [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 class PortableMatmul : public testing::TestWithParam<WeightType> {};
 
@@ -250,7 +252,8 @@ TEST_P(PortableMatmul, ReadsEveryWeightThereIs) {  // all 65,536 of the 16-bit t
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
         const float exact = half ? eigenlm::f16_to_f32(all[i]) : eigenlm::bf16_to_f32(all[i]);
-        const float expected = exact == 0 || std::fpclassify(exact) == FP_SUBNORMAL ? 0 : exact;  // bf16 subnormals are flushed
+        const float expected =
+            exact == 0 || std::fpclassify(exact) == FP_SUBNORMAL ? 0 : exact;  // bf16 subnormals are flushed
         ASSERT_TRUE(out[i] == expected || (std::isnan(out[i]) && std::isnan(expected))) << i << ": " << out[i];
     }
 }

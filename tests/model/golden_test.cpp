@@ -1,15 +1,15 @@
 // Contract 2: logits and hidden states agree with transformers (float32, eager attention), greedy ids are equal.
+#include "support/golden.hpp"
+
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <eigenlm/eigenlm.hpp>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <eigenlm/eigenlm.hpp>
-#include <gtest/gtest.h>
-
-#include "support/golden.hpp"
 
 namespace {
 
@@ -45,8 +45,17 @@ TEST_P(GoldenTest, GreedyIdsAreEqual) {
 /// Golden tables by the names our taps use.
 std::string golden_name(std::string_view tap, int layer) {
     static const std::map<std::string, std::string, std::less<>> inside = {
-        {"input_layernorm", "attn_norm"}, {"q_proj", "q"}, {"k_proj", "k"}, {"v_proj", "v"}, {"q_norm", "q_norm"},
-        {"k_norm", "k_norm"}, {"q_rope", "q_rope"}, {"k_rope", "k_rope"}, {"o_proj", "attn_out"}, {"post_attention_layernorm", "mlp_norm"}, {"down_proj", "mlp_out"},
+        {"input_layernorm", "attn_norm"},
+        {"q_proj", "q"},
+        {"k_proj", "k"},
+        {"v_proj", "v"},
+        {"q_norm", "q_norm"},
+        {"k_norm", "k_norm"},
+        {"q_rope", "q_rope"},
+        {"k_rope", "k_rope"},
+        {"o_proj", "attn_out"},
+        {"post_attention_layernorm", "mlp_norm"},
+        {"down_proj", "mlp_out"},
     };
     if (tap == "embed_tokens") return "embed";
     if (tap == "norm") return "final_norm";
@@ -80,7 +89,8 @@ TEST_P(GoldenTest, HiddenStatesAgree) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, GoldenTest,
-                         testing::Combine(testing::ValuesIn(support::all_goldens()), testing::ValuesIn(eigenlm::all_isas)),
+                         testing::Combine(testing::ValuesIn(support::all_goldens()),
+                                          testing::ValuesIn(eigenlm::all_isas)),
                          support::name_of_pair);
 
 /// Mean over the rows of the Kullback-Leibler divergence of softmax(b) from softmax(a), in nats.
@@ -101,8 +111,8 @@ double mean_kl(const support::Table& a, std::span<const float> b) {
     return sum / static_cast<double>(a.rows);
 }
 
-/// Checkpoints that are stored in 16 bits, run in that type. Ours and transformers' roundings there are other ones, so both
-/// are measured by their distance from transformers in f32: we must be the nearer one, and no further from
+/// Checkpoints that are stored in 16 bits, run in that type. Ours and transformers' roundings there are other ones, so
+/// both are measured by their distance from transformers in f32: we must be the nearer one, and no further from
 /// transformers in the same type than independent errors put us.
 class StoredTypeTest : public testing::TestWithParam<std::string> {};
 
@@ -110,15 +120,16 @@ TEST_P(StoredTypeTest, LogitsAreNearerToF32ThanTransformersInThatType) {
     const Golden golden = Golden::of(GetParam());
     const auto folder = support::model_dir(GetParam());
     const auto f32 = golden.table("logits"), theirs = golden.table("logits_stored_dtype");
-    const double their_error = support::rms_difference(theirs.values, f32.values), their_kl = mean_kl(f32, theirs.values);
+    const double their_error = support::rms_difference(theirs.values, f32.values),
+                 their_kl = mean_kl(f32, theirs.values);
     for (const auto isa : eigenlm::all_isas) {
         const auto model = support::load_model(folder, {.isa = isa, .dtype = support::stored_type_of(folder)});
         ASSERT_NE(model->transformer().dtype(), eigenlm::WeightType::f32);
         const auto ours = support::golden_rows(golden, support::all_logits(model, golden.text()));
         const double error = support::rms_difference(ours, f32.values), kl = mean_kl(f32, ours);
         const double between = support::rms_difference(ours, theirs.values);
-        std::printf("%s: rms %.3g of transformers' %.3g, between %.3g; KL %.3g, transformers' %.3g\n", to_string(isa), error,
-                    their_error, between, kl, their_kl);
+        std::printf("%s: rms %.3g of transformers' %.3g, between %.3g; KL %.3g, transformers' %.3g\n", to_string(isa),
+                    error, their_error, between, kl, their_kl);
         EXPECT_LT(error, 0.6 * their_error);
         EXPECT_LT(kl, 0.6 * their_kl);
         EXPECT_LT(between, 1.05 * std::hypot(error, their_error));
@@ -130,8 +141,8 @@ TEST_P(StoredTypeTest, LogitsAreNearerToF32ThanTransformersInThatType) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, StoredTypeTest,
-                         testing::Values("qwen2-untied", "qwen2-window", "qwen2-outliers", "qwen3", "llama-linear", "llama-yarn",
-                                         "llama31-scaled", "mistral", "tiny"),
+                         testing::Values("qwen2-untied", "qwen2-window", "qwen2-outliers", "qwen3", "llama-linear",
+                                         "llama-yarn", "llama31-scaled", "mistral", "tiny"),
                          support::name_of_parameter);
 
 }  // namespace

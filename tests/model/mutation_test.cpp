@@ -1,10 +1,10 @@
 // The goldens can fail: a forward pass that lacks one thing is far outside their tolerance.
+#include <gtest/gtest.h>
+
 #include <algorithm>
+#include <eigenlm/eigenlm.hpp>
 #include <functional>
 #include <string>
-
-#include <eigenlm/eigenlm.hpp>
-#include <gtest/gtest.h>
 
 #include "support/golden.hpp"
 
@@ -43,10 +43,14 @@ eigenlm::ModelConfig golden_config(const std::string& name) {
 
 double error_after(const std::string& name, const std::function<void(Weights&)>& mutate) {
     switch (golden_config(name).family) {
-        case eigenlm::ModelFamily::llama: return error_as<eigenlm::Llama>(name, mutate);
-        case eigenlm::ModelFamily::mistral: return error_as<eigenlm::Mistral>(name, mutate);
-        case eigenlm::ModelFamily::qwen2: return error_as<eigenlm::Qwen2>(name, mutate);
-        case eigenlm::ModelFamily::qwen3: return error_as<eigenlm::Qwen3>(name, mutate);
+        case eigenlm::ModelFamily::llama:
+            return error_as<eigenlm::Llama>(name, mutate);
+        case eigenlm::ModelFamily::mistral:
+            return error_as<eigenlm::Mistral>(name, mutate);
+        case eigenlm::ModelFamily::qwen2:
+            return error_as<eigenlm::Qwen2>(name, mutate);
+        case eigenlm::ModelFamily::qwen3:
+            return error_as<eigenlm::Qwen3>(name, mutate);
     }
     return 0;
 }
@@ -154,7 +158,8 @@ TEST_P(MutationTest, AnotherWindowFails) {
     const auto windows = golden_config(GetParam()).windows;
     if (std::ranges::count(windows, 0u) == std::ranges::ssize(windows)) return;
     const auto error_with = [](const std::function<std::size_t(std::size_t)>& other) {
-        return error_after(GetParam(), [&](Weights& w) { std::ranges::transform(w.config.windows, w.config.windows.begin(), other); });
+        return error_after(
+            GetParam(), [&](Weights& w) { std::ranges::transform(w.config.windows, w.config.windows.begin(), other); });
     };
     const std::size_t window = std::ranges::max(windows);
     EXPECT_GT(error_with([](std::size_t) { return 0; }), clearly_wrong);
@@ -174,6 +179,7 @@ TEST_P(MutationTest, DroppingAQkNormGainFails) {
     EXPECT_GT(error_as<eigenlm::Llama>(GetParam(), [](Weights&) {}), clearly_wrong) << "without the norms";
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, MutationTest, testing::ValuesIn(support::short_goldens()), support::name_of_parameter);
+INSTANTIATE_TEST_SUITE_P(Checkpoints, MutationTest, testing::ValuesIn(support::short_goldens()),
+                         support::name_of_parameter);
 
 }  // namespace

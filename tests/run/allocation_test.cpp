@@ -1,5 +1,6 @@
 // Contract 4: once a session is set up, prefill, decode, sampling and streaming allocate nothing. This program replaces
 // malloc and its kin, operator new and mmap, and counts.
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -7,10 +8,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
-#include <new>
-
 #include <eigenlm/eigenlm.hpp>
-#include <gtest/gtest.h>
+#include <new>
 
 #include "support/golden.hpp"
 
@@ -90,14 +89,15 @@ TEST(Allocation, TheCounterCounts) {
     EXPECT_GE(allocations_during([&] { const eigenlm::Buffer<float> pages(100); }), 1u);  // mmap
 }
 
-class AllocationTest : public testing::TestWithParam<std::tuple<std::string, std::size_t>> {};
+class AllocationTest : public testing::TestWithParam<std::tuple<std::string, eigenlm::WeightType, std::size_t>> {};
 
 TEST_P(AllocationTest, StepsAllocateNothing) {
-    const auto& [name, threads] = GetParam();
-    const auto folder = name == "tiny" ? support::tiny_dir() : support::golden_dir(name);
-    const auto model = support::load_model(folder, {.threads = threads, .isa = eigenlm::Isa::portable});
+    const auto& [name, dtype, threads] = GetParam();
+    const auto model = support::load_model(support::model_dir(name),
+                                           {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = dtype});
     std::vector<eigenlm::TokenId> prompt(100);
-    for (std::size_t i = 0; i < prompt.size(); ++i) prompt[i] = static_cast<eigenlm::TokenId>(i % model->config().vocab_size);
+    for (std::size_t i = 0; i < prompt.size(); ++i)
+        prompt[i] = static_cast<eigenlm::TokenId>(i % model->config().vocab_size);
     for (const bool use_cache : {true, false}) {
         eigenlm::Session session(model, {.context = 200, .prefill_rows = 48, .use_cache = use_cache});
         eigenlm::Sampler sampler({.repeat_penalty = 1.1f, .temperature = 0.8f, .top_k = 40, .top_p = 0.9f},
@@ -114,11 +114,13 @@ TEST_P(AllocationTest, StepsAllocateNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
-                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "tiny"), testing::Values(1u, 3u)));
+                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "tiny"),
+                                          testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u)));
 
 TEST(Allocation, StreamedTextAllocatesNothingPerToken) {
     const auto lm = eigenlm::load(support::tiny_dir(), {.isa = eigenlm::Isa::portable});
-    auto answer = lm.generate("Once upon a time", {.max_new_tokens = 60, .temperature = 0.8f, .stop = {"never said"}, .ignore_eos = true});
+    auto answer = lm.generate("Once upon a time",
+                              {.max_new_tokens = 60, .temperature = 0.8f, .stop = {"never said"}, .ignore_eos = true});
     std::size_t bytes = answer.next().size();  // the prefill sets up nothing either, but the first piece may come late
     const std::size_t found = allocations_during([&] {
         for (std::string_view piece = answer.next(); !piece.empty(); piece = answer.next()) bytes += piece.size();

@@ -45,7 +45,8 @@ class SameBitsTest : public testing::TestWithParam<std::tuple<std::string, eigen
         expected_ = support::all_logits(model_, text_);
     }
     std::shared_ptr<const eigenlm::Model> load(std::size_t threads) const {
-        return support::load_model(folder_, {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = std::get<1>(GetParam())});
+        return support::load_model(
+            folder_, {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = std::get<1>(GetParam())});
     }
     std::size_t vocab() const { return model_->config().vocab_size; }
     /// The logits behind the id at `position`, as one prefill of everything gives them.
@@ -195,7 +196,8 @@ TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBitsTest,
-                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "llama-yarn"),
+                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral",
+                                                          "llama-yarn"),
                                           testing::ValuesIn(eigenlm::all_weight_types)),
                          support::name_of_pair);
 INSTANTIATE_TEST_SUITE_P(Trained, SameBitsTest,

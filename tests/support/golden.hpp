@@ -1,15 +1,15 @@
 #pragma once
 // Goldens made by transformers (tools/make_goldens.py): what a model folder's outputs must be.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <eigenlm/eigenlm.hpp>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
-
-#include <eigenlm/eigenlm.hpp>
-#include <gtest/gtest.h>
 
 namespace support {
 
@@ -29,8 +29,8 @@ inline std::filesystem::path model_dir(const std::string& golden) {
 /// The short random checkpoints: 20 prompt ids (mistral: 100) and 64 greedy ones.
 inline const std::vector<std::string>& short_goldens() {
     static const std::vector<std::string> names = {
-        "qwen2-odd",    "qwen2-untied", "qwen2-window", "qwen2-yarn",    "qwen2-outliers", "qwen3",   "qwen3-window",
-        "llama-gqa",    "llama-linear", "llama-yarn",   "llama-dynamic", "llama31-scaled", "mistral", "mistral-full",
+        "qwen2-odd", "qwen2-untied", "qwen2-window", "qwen2-yarn",    "qwen2-outliers", "qwen3",   "qwen3-window",
+        "llama-gqa", "llama-linear", "llama-yarn",   "llama-dynamic", "llama31-scaled", "mistral", "mistral-full",
     };
     return names;
 }
@@ -145,7 +145,7 @@ inline double rms_difference(std::span<const float> a, std::span<const float> b)
 }
 
 inline eigenlm::ModelConfig config_of(const eigenlm::Checkpoint& checkpoint) {
-    return eigenlm::resolve_tying(eigenlm::read_config(checkpoint.config(), checkpoint.config_path()), checkpoint.tensors());
+    return eigenlm::read_config(checkpoint);
 }
 
 /// A folder's model without its tokenizer (the random checkpoints have none); in f32 unless the options say otherwise.

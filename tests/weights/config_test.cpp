@@ -1,9 +1,9 @@
 // config.json: every field that is read, in the old and the new way of writing it.
 #include <gtest/gtest.h>
 
-#include <eigenlm/file/checkpoint.hpp>
-#include <eigenlm/weights/config.hpp>
 #include <cmath>
+#include <eigenlm/file/checkpoint.hpp>
+#include <eigenlm/weights/read_config.hpp>
 #include <string>
 #include <vector>
 
@@ -169,7 +169,8 @@ TEST(Config, ReadsQwensWindows) {
         const json off = with(qwen, {{"use_sliding_window", false}, {"layer_types", types}});
         support::expect_error<eigenlm::FormatError>([&] { read(off); }, {"config.json: layer_types", "sliding_window"});
         const json few = with(qwen, {{"layer_types", {"full_attention"}}});
-        support::expect_error<eigenlm::FormatError>([&] { read(few); }, {"config.json: layer_types", "3 layers", "found 1"});
+        support::expect_error<eigenlm::FormatError>([&] { read(few); },
+                                                    {"config.json: layer_types", "3 layers", "found 1"});
     }
 }
 
@@ -179,7 +180,8 @@ TEST(Config, ReadsMistralsWindow) {
     EXPECT_EQ(read(with(mistral, {{"sliding_window", nullptr}})).windows, (Windows{0, 0, 0}));
     EXPECT_EQ(read(mistral).windows, (Windows{4096, 4096, 4096})) << "transformers' default";
     EXPECT_EQ(read(mistral).max_position_embeddings, 131072u);
-    const json mixed = with(mistral, {{"sliding_window", 16}, {"layer_types", {"full_attention", "sliding_attention", "full_attention"}}});
+    const json mixed = with(
+        mistral, {{"sliding_window", 16}, {"layer_types", {"full_attention", "sliding_attention", "full_attention"}}});
     support::expect_error<eigenlm::UnsupportedError>([&] { read(mixed); }, {"config.json: layer_types"});
 }
 
@@ -193,7 +195,9 @@ TEST(Config, Qwen2HasItsBiasesWhateverAttentionBiasSays) {
         EXPECT_NO_THROW(read(with(least(), {{"model_type", "qwen2"}, {"attention_bias", said}})));
 }
 
-json scaling(const json& fields) { return with(least(), {{"max_position_embeddings", 1000}, {"rope_scaling", fields}}); }
+json scaling(const json& fields) {
+    return with(least(), {{"max_position_embeddings", 1000}, {"rope_scaling", fields}});
+}
 
 TEST(Config, ReadsLinearAndDynamicScaling) {
     const auto linear = read(scaling({{"type", "linear"}, {"factor", 2.5}}));
@@ -203,16 +207,26 @@ TEST(Config, ReadsLinearAndDynamicScaling) {
     const auto dynamic = read(scaling({{"rope_type", "dynamic"}, {"factor", 2.0}}));
     EXPECT_EQ(dynamic.rope_scaling.kind, RopeScaling::Kind::dynamic);
     EXPECT_EQ(dynamic.max_context(), 1000u);
-    support::expect_error<eigenlm::FormatError>([] { read(scaling({{"type", "linear"}, {"factor", 0.5}})); }, {"rope_scaling.factor", "0.5"});
-    support::expect_error<eigenlm::FormatError>([] { read(scaling({{"type", "linear"}})); }, {"rope_scaling.factor", "missing"});
+    support::expect_error<eigenlm::FormatError>(
+        [] {
+            read(scaling({{"type", "linear"}, {"factor", 0.5}}));
+        },
+        {"rope_scaling.factor", "0.5"});
+    support::expect_error<eigenlm::FormatError>(
+        [] {
+            read(scaling({{"type", "linear"}}));
+        },
+        {"rope_scaling.factor", "missing"});
 }
 
 TEST(Config, OfTwoRopeObjectsOneCounts) {  // as transformers' LlamaConfig.from_dict
-    const json linear = {{"rope_type", "linear"}, {"factor", 2.0}}, plain = {{"rope_type", "default"}, {"rope_theta", 1e6}};
+    const json linear = {{"rope_type", "linear"}, {"factor", 2.0}},
+               plain = {{"rope_type", "default"}, {"rope_theta", 1e6}};
     const auto scaled = read(with(least(), {{"rope_parameters", plain}, {"rope_scaling", linear}}));
     EXPECT_EQ(scaled.rope_scaling.kind, RopeScaling::Kind::linear);
     EXPECT_EQ(scaled.rope_theta, 10000);
-    const auto empty = read(with(least(), {{"rope_parameters", with(linear, {{"rope_theta", 1e6}})}, {"rope_scaling", json::object()}}));
+    const auto empty = read(
+        with(least(), {{"rope_parameters", with(linear, {{"rope_theta", 1e6}})}, {"rope_scaling", json::object()}}));
     EXPECT_EQ(empty.rope_scaling.kind, RopeScaling::Kind::linear);
     EXPECT_EQ(empty.rope_theta, 1e6);
 }
@@ -226,22 +240,29 @@ TEST(Config, ReadsYarn) {
     EXPECT_TRUE(plain.rope_scaling.truncate);
     EXPECT_DOUBLE_EQ(plain.rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1);
     EXPECT_EQ(plain.max_context(), 2000u);
-    const json all = {{"rope_type", "yarn"}, {"factor", 2.0}, {"beta_fast", 20}, {"beta_slow", 2}, {"truncate", false}, {"attention_factor", 0.75}};
+    const json all = {{"rope_type", "yarn"}, {"factor", 2.0},     {"beta_fast", 20},
+                      {"beta_slow", 2},      {"truncate", false}, {"attention_factor", 0.75}};
     const auto set = read(scaling(all)).rope_scaling;
     EXPECT_EQ(set.original_max_position_embeddings, 1000u);
     EXPECT_EQ(set.beta_fast, 20);
     EXPECT_EQ(set.beta_slow, 2);
     EXPECT_FALSE(set.truncate);
     EXPECT_EQ(set.attention_factor, 0.75);
-    const auto deepseek = read(scaling({{"type", "yarn"}, {"factor", 4.0}, {"mscale", 2.0}, {"mscale_all_dim", 0.5}})).rope_scaling;
+    const auto deepseek =
+        read(scaling({{"type", "yarn"}, {"factor", 4.0}, {"mscale", 2.0}, {"mscale_all_dim", 0.5}})).rope_scaling;
     EXPECT_DOUBLE_EQ(deepseek.attention_factor, (0.2 * std::log(4.0) + 1) / (0.05 * std::log(4.0) + 1));
-    const auto ratio = read(scaling({{"type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 250}}));
+    const auto ratio =
+        read(scaling({{"type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 250}}));
     EXPECT_EQ(ratio.rope_scaling.factor, 4.0);
-    const auto above = read(with(scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 500}}),
-                                 {{"original_max_position_embeddings", 250}}));
+    const auto above =
+        read(with(scaling({{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 500}}),
+                  {{"original_max_position_embeddings", 250}}));
     EXPECT_EQ(above.rope_scaling.original_max_position_embeddings, 250u) << "the config's own field goes first";
-    support::expect_error<eigenlm::FormatError>([] { read(with(scaling({{"type", "yarn"}, {"factor", 2.0}}), {{"rope_theta", 1}})); },
-                                                {"rope_theta"});
+    support::expect_error<eigenlm::FormatError>(
+        [] {
+            read(with(scaling({{"type", "yarn"}, {"factor", 2.0}}), {{"rope_theta", 1}}));
+        },
+        {"rope_theta"});
 }
 
 struct Refusal {
@@ -325,7 +346,8 @@ TEST(Config, RefusesValuesOutOfRange) {
         {bad_llama3({{"high_freq_factor", 1.0}}), {"rope_scaling.high_freq_factor", "low_freq_factor"}},
         {bad_llama3({{"original_max_position_embeddings", 0}}), {"rope_scaling.original_max_position_embeddings"}},
         {{{"max_position_embeddings", 256},
-          {"rope_scaling", {{"rope_type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 1 << 24}}}},
+          {"rope_scaling",
+           {{"rope_type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 1 << 24}}}},
          {"rope_scaling.original_max_position_embeddings", "at most 1000 times"}},
         {{{"head_dim", 514}}, {"head_dim", "at most 512", "514"}},
         {{{"hidden_size", 8 * 514}}, {"head_dim", "at most 512", "514"}},

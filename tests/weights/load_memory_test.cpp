@@ -69,10 +69,12 @@ TEST_P(LoadMemory, PeaksAtTheWeights) {
     const eigenlm::SafetensorsFile file(path);
     if (!(std::ofstream("/proc/self/clear_refs") << "5")) GTEST_SKIP() << "the peak cannot be reset";
     const std::size_t before = memory("VmRSS");
-    const eigenlm::Model model(shape(), file, {.threads = 2, .isa = eigenlm::Isa::portable, .dtype = GetParam().second});
+    const eigenlm::Model model(shape(), file,
+                               {.threads = 2, .isa = eigenlm::Isa::portable, .dtype = GetParam().second});
     const std::size_t peak = memory("VmHWM") - before, weights = model.transformer().weight_bytes();
     const std::size_t element = GetParam().second == eigenlm::WeightType::f32 ? 4 : 2;
-    EXPECT_LE(weights, (std::filesystem::file_size(path) / (GetParam().first == std::string("F32") ? 4 : 2) * element) * 101 / 100)
+    EXPECT_LE(weights, (std::filesystem::file_size(path) / (GetParam().first == std::string("F32") ? 4 : 2) * element) *
+                           101 / 100)
         << "a tied embedding is held once";
     EXPECT_LE(peak, weights * 11 / 10);
     EXPECT_GE(peak, weights * 9 / 10) << "or else this measures nothing";
@@ -80,7 +82,8 @@ TEST_P(LoadMemory, PeaksAtTheWeights) {
 
 using enum eigenlm::WeightType;
 INSTANTIATE_TEST_SUITE_P(Types, LoadMemory,
-                         testing::Values(std::pair("BF16", bf16), std::pair("F16", f16), std::pair("F32", f32), std::pair("BF16", f32)),
+                         testing::Values(std::pair("BF16", bf16), std::pair("F16", f16), std::pair("F32", f32),
+                                         std::pair("BF16", f32)),
                          [](const auto& p) { return std::string(p.param.first) + "_as_" + to_string(p.param.second); });
 
 }  // namespace

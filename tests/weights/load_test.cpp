@@ -1,8 +1,8 @@
 // A model folder's way into memory, and every folder that is refused: which file, which field or tensor, and why.
 #include <gtest/gtest.h>
 
-#include <eigenlm/eigenlm.hpp>
 #include <cstring>
+#include <eigenlm/eigenlm.hpp>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -11,6 +11,7 @@
 
 #include "support/expect_error.hpp"
 #include "support/golden.hpp"
+#include "support/model_folder.hpp"
 #include "support/stored_tensors.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -19,47 +20,17 @@ namespace {
 using eigenlm::ErrorKind;
 using eigenlm::Isa;
 using eigenlm::ModelOptions;
+using support::ModelFolder;
+using support::portable;
 using support::StoredTensors;
 using support::TemporaryFolder;
 
-ModelOptions portable() { return {.threads = 1, .isa = Isa::portable}; }
-
-/// A good folder, made to be broken.
-class Folder : public TemporaryFolder {
-  public:
-    explicit Folder(const std::string& golden = "qwen2-untied") {
-        for (const char* name : {"config.json", "generation_config.json", "model.safetensors"})
-            std::filesystem::copy(support::golden_dir(golden) / name, *this / name);
-    }
-    void remove(const std::string& name) const { std::filesystem::remove(*this / name); }
-    void rename(const std::string& from, const std::string& to) const {
-        std::filesystem::rename(*this / from, *this / to);
-    }
-    void set(const std::string& key, const nlohmann::json& value) const {
-        auto config = nlohmann::json::parse(read("config.json"));
-        config[key] = value;
-        write("config.json", config.dump());
-    }
-    void change_tensors(const std::function<void(StoredTensors&)>& change) const {
-        StoredTensors tensors = support::read_tensors(*this / "model.safetensors");
-        change(tensors);
-        write("model.safetensors", support::safetensors_file(tensors));
-    }
-};
-
-/// Fails unless the folder is refused with these words in the message, its path among them.
-template <class Error>
-void expect_refused(const Folder& folder, std::initializer_list<std::string_view> words) {
-    const auto load = [&] { support::load_model(folder.path(), portable()); };
-    support::expect_error<Error>(load, words);
-    support::expect_error<Error>(load, {folder.path().string()});
-}
 using eigenlm::FormatError;
 using eigenlm::IoError;
 using eigenlm::UnsupportedError;
 
 TEST(Load, TakesTheGoodFolderThatTheOthersAreMadeFrom) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors([](StoredTensors&) {});  // written anew by the tests' own code
     const std::vector<eigenlm::TokenId> text = {1, 2, 3, 4, 5};
     EXPECT_EQ(support::all_logits(support::load_model(folder.path(), portable()), text),
@@ -67,14 +38,14 @@ TEST(Load, TakesTheGoodFolderThatTheOthersAreMadeFrom) {
 }
 
 TEST(Load, WithoutGenerationConfigIsFine) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.remove("generation_config.json");
     EXPECT_NO_THROW(support::load_model(folder.path(), portable()));
 }
 
 TEST(Load, NamesAFileThatIsMissing) {
     for (const char* name : {"config.json", "model.safetensors"}) {
-        const Folder folder;
+        const ModelFolder folder;
         folder.remove(name);
         expect_refused<IoError>(folder, {name, "No such file"});
     }
@@ -82,7 +53,7 @@ TEST(Load, NamesAFileThatIsMissing) {
 
 TEST(Load, NamesAFileThatIsAFolder) {
     for (const char* name : {"config.json", "generation_config.json", "model.safetensors"}) {
-        const Folder folder;
+        const ModelFolder folder;
         folder.remove(name);
         std::filesystem::create_directory(folder / name);
         expect_refused<IoError>(folder, {name, "regular file"});
@@ -92,7 +63,7 @@ TEST(Load, NamesAFileThatIsAFolder) {
 TEST(Load, ALinkToNothingIsNotTheSameAsNoFile) {
     for (const char* name : {"generation_config.json", "model.safetensors", "model.safetensors.index.json"})
         for (const char* target : {"nowhere", name}) {
-            const Folder folder;
+            const ModelFolder folder;
             folder.remove("model.safetensors");
             folder.remove(name);
             std::filesystem::create_symlink(target, folder / name);
@@ -103,7 +74,7 @@ TEST(Load, ALinkToNothingIsNotTheSameAsNoFile) {
 }
 
 TEST(Load, AGenerationConfigOfNullIsNotTheSameAsNoFile) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.write("generation_config.json", "null");
     expect_refused<FormatError>(folder, {"generation_config.json", "JSON object", "null"});
 }
@@ -111,20 +82,20 @@ TEST(Load, AGenerationConfigOfNullIsNotTheSameAsNoFile) {
 TEST(Load, NamesJsonThatIsBroken) {
     for (const char* name : {"config.json", "generation_config.json"})
         for (const char* content : {"", "{", "not json", "{\"a\": 1,}", "{\"a\": 1, \"a\": 2}"}) {
-            const Folder folder;
+            const ModelFolder folder;
             folder.write(name, content);
             expect_refused<FormatError>(folder, {name});
         }
 }
 
 TEST(Load, RefusesAModelItDoesNotKnow) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.set("model_type", "mamba");
     expect_refused<UnsupportedError>(folder, {"config.json: model_type", "mamba"});
 }
 
 TEST(Load, RefusesWeightsThatAreCutOff) {
-    const Folder folder;
+    const ModelFolder folder;
     const std::string whole = folder.read("model.safetensors");
     for (const std::size_t size :
          {std::size_t{0}, std::size_t{5}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
@@ -134,7 +105,7 @@ TEST(Load, RefusesWeightsThatAreCutOff) {
 }
 
 TEST(Load, NamesEveryTensorThatIsMissing) {
-    const Folder folder;
+    const ModelFolder folder;
     const StoredTensors all = support::read_tensors(folder / "model.safetensors");
     for (const auto& [name, tensor] : all) {
         if (name.find(".layers.1.") != std::string::npos) continue;  // as layer 0
@@ -146,7 +117,7 @@ TEST(Load, NamesEveryTensorThatIsMissing) {
 }
 
 TEST(Load, NamesATensorOfAnotherShape) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors([](StoredTensors& tensors) {
         auto& shape = tensors.at("model.layers.0.mlp.gate_proj.weight").shape;
         std::swap(shape.at(0), shape.at(1));
@@ -155,7 +126,7 @@ TEST(Load, NamesATensorOfAnotherShape) {
 }
 
 TEST(Load, NamesATensorOfAnotherRank) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors([](StoredTensors& tensors) {
         auto& shape = tensors.at("model.norm.weight").shape;
         shape.insert(shape.begin(), 1);
@@ -165,11 +136,11 @@ TEST(Load, NamesATensorOfAnotherRank) {
 
 TEST(Load, RefusesAConfigThatItsWeightsDoNotFit) {
     for (const char* key : {"vocab_size", "hidden_size", "intermediate_size"}) {
-        const Folder folder;
+        const ModelFolder folder;
         folder.set(key, 2048);
         expect_refused<FormatError>(folder, {"model.safetensors: ", "expected shape", "2048"});
     }
-    const Folder folder;
+    const ModelFolder folder;
     folder.set("num_hidden_layers", 4096);
     folder.set("layer_types", nullptr);
     expect_refused<FormatError>(folder, {"model.layers.", "tensor is missing"});
@@ -183,7 +154,7 @@ TEST(Load, NamesATensorOfAnotherType) {
             tensor.bytes.assign(tensor.shape.at(0) * size, '\0');
         };
     };
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors(as("I64", 8));
     expect_refused<UnsupportedError>(folder, {"model.norm.weight", "I64"});
     folder.change_tensors(as("F8_E4M3", 1));
@@ -192,86 +163,6 @@ TEST(Load, NamesATensorOfAnotherType) {
     expect_refused<FormatError>(folder, {"model.norm.weight", "I32"});
     folder.change_tensors(as("F33", 4));
     expect_refused<FormatError>(folder, {"model.norm.weight", "F33"});
-}
-
-using eigenlm::WeightType;
-
-/// Every tensor of a folder in another type.
-void convert(const Folder& folder, const std::function<const char*(const std::string&)>& dtype_of) {
-    folder.change_tensors([&](StoredTensors& tensors) {
-        for (auto& [name, tensor] : tensors) {
-            const std::string wish = dtype_of(name);
-            if (wish == tensor.dtype) continue;
-            ASSERT_EQ(tensor.dtype, "BF16");
-            std::string bytes;
-            for (std::size_t i = 0; i + 1 < tensor.bytes.size(); i += 2) {
-                std::uint16_t bits;
-                std::memcpy(&bits, tensor.bytes.data() + i, 2);
-                const float wide = eigenlm::bf16_to_f32(bits);
-                const std::uint16_t half = eigenlm::f32_to_f16(wide);
-                bytes.append(wish == "F32" ? reinterpret_cast<const char*>(&wide) : reinterpret_cast<const char*>(&half),
-                             wish == "F32" ? 4 : 2);
-            }
-            tensor = {wish, tensor.shape, bytes};
-        }
-    });
-}
-
-WeightType loaded_type(const Folder& folder, std::optional<WeightType> wish = {}) {
-    const auto checkpoint = eigenlm::Checkpoint::open(folder.path());
-    return eigenlm::Model(support::config_of(checkpoint), checkpoint.tensors(), {.threads = 1, .isa = Isa::portable, .dtype = wish})
-        .transformer()
-        .dtype();
-}
-
-TEST(Load, KeepsWeightsAsTheyAreStored) {
-    const Folder bf16, f16, f32, mixed;
-    convert(f16, [](const std::string&) { return "F16"; });
-    convert(f32, [](const std::string&) { return "F32"; });
-    convert(mixed, [](const std::string& name) { return name == "lm_head.weight" ? "F32" : "BF16"; });
-    EXPECT_EQ(loaded_type(bf16), WeightType::bf16);
-    EXPECT_EQ(loaded_type(f16), WeightType::f16);
-    EXPECT_EQ(loaded_type(f32), WeightType::f32);
-    EXPECT_EQ(loaded_type(mixed), WeightType::f32) << "which holds all of them";
-    for (const WeightType wish : eigenlm::all_weight_types) EXPECT_EQ(loaded_type(bf16, wish), wish);
-    const Folder norms;  // vectors have no say
-    convert(norms, [](const std::string& name) { return name.find("norm") == std::string::npos ? "BF16" : "F32"; });
-    EXPECT_EQ(loaded_type(norms), WeightType::bf16);
-}
-
-TEST(Load, ConvertsWithoutLossWhereItCan) {
-    const Folder bf16, f32;
-    convert(f32, [](const std::string&) { return "F32"; });
-    const std::vector<eigenlm::TokenId> text = {1, 2, 3, 4, 5};
-    for (const WeightType dtype : {WeightType::f32, WeightType::bf16}) {
-        const ModelOptions options = {.threads = 1, .isa = Isa::portable, .dtype = dtype};
-        EXPECT_EQ(support::all_logits(support::load_model(bf16.path(), options), text),
-                  support::all_logits(support::load_model(f32.path(), options), text));
-    }
-}
-
-TEST(Load, HoldsSixteenBitWeightsInTwoBytes) {
-    const auto bytes = [](WeightType dtype) {
-        return support::load_model(support::golden_dir("long"), {.threads = 1, .isa = Isa::portable, .dtype = dtype})
-            ->transformer()
-            .weight_bytes();
-    };
-    EXPECT_EQ(2 * bytes(WeightType::f16), bytes(WeightType::f32));
-    EXPECT_GE(2 * bytes(WeightType::bf16), bytes(WeightType::f32));  // inputs are filled up to a multiple of 32
-    EXPECT_LE(bytes(WeightType::bf16), bytes(WeightType::f32) * 6 / 10);
-}
-
-TEST(Load, RefusesWeightsThatDoNotFitTheTypeAskedFor) {
-    const Folder folder;
-    folder.change_tensors([](StoredTensors& tensors) {
-        const std::uint16_t large = eigenlm::f32_to_bf16(70000);
-        std::memcpy(tensors.at("model.layers.1.mlp.down_proj.weight").bytes.data() + 10, &large, 2);
-    });
-    const auto load = [&](WeightType dtype) {
-        return support::load_model(folder.path(), {.threads = 2, .isa = Isa::portable, .dtype = dtype});
-    };
-    support::expect_error<UnsupportedError>([&] { load(WeightType::f16); }, {"model.layers.1.mlp.down_proj.weight", "does not fit into f16"});
-    EXPECT_NO_THROW(load(WeightType::bf16));
 }
 
 TEST(Load, RefusesDynamicScalingPastItsOriginalLength) {
@@ -286,7 +177,8 @@ TEST(Load, RefusesDynamicScalingPastItsOriginalLength) {
 
 TEST(Load, StretchedModelsHaveLongerContexts) {
     const auto context = [](const char* golden, std::size_t wish) {
-        return support::load_model(support::golden_dir(golden), {.threads = 1, .isa = Isa::portable, .context = wish})->context();
+        return support::load_model(support::golden_dir(golden), {.threads = 1, .isa = Isa::portable, .context = wish})
+            ->context();
     };
     EXPECT_EQ(context("llama-linear", 0), 512u);
     EXPECT_EQ(context("llama-linear", 2048), 2048u);
@@ -296,7 +188,7 @@ TEST(Load, StretchedModelsHaveLongerContexts) {
 }
 
 TEST(Load, UntiedNeedsAHead) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors([](StoredTensors& tensors) { ASSERT_EQ(tensors.erase("lm_head.weight"), 1u); });
     expect_refused<FormatError>(folder, {"lm_head.weight", "tensor is missing"});
     folder.set("tie_word_embeddings", true);
@@ -304,15 +196,16 @@ TEST(Load, UntiedNeedsAHead) {
 }
 
 TEST(Load, AHeadThatDiffersFromTheEmbeddingIsNotTied) {  // whatever the config says: as in transformers
-    const Folder untied, same;
+    const ModelFolder untied, same;
     const std::vector<eigenlm::TokenId> text = {1, 2, 3, 4, 5};
-    const auto logits = [&](const Folder& folder) {
+    const auto logits = [&](const ModelFolder& folder) {
         return support::all_logits(support::load_model(folder.path(), portable()), text);
     };
     const auto expected = logits(untied);
     untied.set("tie_word_embeddings", true);
     EXPECT_EQ(logits(untied), expected);
-    same.change_tensors([](StoredTensors& tensors) { tensors.at("lm_head.weight") = tensors.at("model.embed_tokens.weight"); });
+    same.change_tensors(
+        [](StoredTensors& tensors) { tensors.at("lm_head.weight") = tensors.at("model.embed_tokens.weight"); });
     const auto bytes = [&] { return support::load_model(same.path(), portable())->transformer().weight_bytes(); };
     const std::size_t twice = bytes();
     same.set("tie_word_embeddings", true);
@@ -329,12 +222,15 @@ TEST(Load, CountsWhatPackingFillsUp) {  // a wide vocabulary of one number each 
     config.head_dim = 2;
     config.max_position_embeddings = 16;
     support::expect_error<eigenlm::ResourceError>(
-        [&] { eigenlm::Model(config, eigenlm::RandomWeights(), {.threads = 1, .isa = Isa::portable, .dtype = WeightType::bf16}); },
+        [&] {
+            eigenlm::Model(config, eigenlm::RandomWeights(),
+                           {.threads = 1, .isa = Isa::portable, .dtype = eigenlm::WeightType::bf16});
+        },
         {"bytes of memory in bf16", "available"});
 }
 
 TEST(Load, IgnoresTensorsThatNobodyAsksFor) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.change_tensors([](StoredTensors& tensors) {
         tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = {"I64", {1}, std::string(8, '\0')};
     });
@@ -342,7 +238,7 @@ TEST(Load, IgnoresTensorsThatNobodyAsksFor) {
 }
 
 TEST(Load, RefusesOtherKindsOfCheckpointsByName) {
-    const Folder folder;
+    const ModelFolder folder;
     folder.remove("model.safetensors");
     folder.write("pytorch_model.bin", "pickled");
     expect_refused<UnsupportedError>(folder, {"pytorch_model.bin", "model.safetensors"});
@@ -361,7 +257,7 @@ TEST(Load, RefusesWhatIsNoFolder) {
 }
 
 TEST(Load, TheFrontDoorNeedsATokenizer) {
-    const Folder folder;
+    const ModelFolder folder;
     support::expect_error<IoError>([&] { eigenlm::load(folder.path()); }, {"tokenizer.json", "No such file"});
 }
 

@@ -19,7 +19,8 @@
 #error "eigenlm needs clang 14 or newer"
 #endif
 #if defined(__FAST_MATH__)
-#error "eigenlm promises the same bits everywhere, and clang cannot switch -ffast-math off for a header: compile without it"
+#error \
+    "eigenlm promises the same bits everywhere, and clang cannot switch -ffast-math off for a header: compile without it"
 #endif
 #elif defined(__GNUC__)
 #if __GNUC__ < 12

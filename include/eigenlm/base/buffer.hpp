@@ -26,15 +26,16 @@ class Buffer {
     explicit Buffer(std::size_t size) : size_(size) {
         if (size == 0) return;
         const std::size_t bytes = mapped_bytes();
-        void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
-            throw ResourceError("memory", "cannot reserve " + std::to_string(bytes) + " bytes");
+        void* memory =
+            ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) throw ResourceError("memory", "cannot reserve " + std::to_string(bytes) + " bytes");
         constexpr std::size_t huge_page = std::size_t{2} << 20;
         if (bytes >= 2 * huge_page) ::madvise(memory, bytes, MADV_HUGEPAGE);  // advice: refusal is no error
         data_ = static_cast<T*>(memory);
     }
     /// Leaves `other` empty.
-    Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    Buffer(Buffer&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     /// Swaps the two.
     Buffer& operator=(Buffer&& other) noexcept {
         std::swap(data_, other.data_);
@@ -65,7 +66,8 @@ class Buffer {
   private:
     std::size_t mapped_bytes() const {
         const std::size_t bytes = checked_mul(size_, sizeof(T), "memory");
-        if (bytes > ~std::size_t{0} / 2) throw ResourceError("memory", "cannot reserve " + std::to_string(bytes) + " bytes");
+        if (bytes > ~std::size_t{0} / 2)
+            throw ResourceError("memory", "cannot reserve " + std::to_string(bytes) + " bytes");
         return round_up(bytes, 4096);
     }
 

@@ -23,13 +23,14 @@ class RangeFunction {
   public:
     /// Refers to `f`, which must live as long as this object is called.
     template <class F>
-        requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>)
-    RangeFunction(const F& f)
+    requires(!std::is_same_v<std::remove_cvref_t<F>, RangeFunction>) RangeFunction(const F& f)
         : object_(&f), call_([](const void* object, std::size_t begin, std::size_t end, std::size_t thread) {
               (*static_cast<const F*>(object))(begin, end, thread);
           }) {}
     /// Calls it for the items [begin, end), as thread number `thread`.
-    void operator()(std::size_t begin, std::size_t end, std::size_t thread) const { call_(object_, begin, end, thread); }
+    void operator()(std::size_t begin, std::size_t end, std::size_t thread) const {
+        call_(object_, begin, end, thread);
+    }
 
   private:
     const void* object_;
@@ -45,7 +46,8 @@ class ThreadPool {
     explicit ThreadPool(std::size_t threads = 0) {
         if (threads == 0) threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, max_threads);
         if (threads > max_threads)
-            throw ArgumentError("threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
+            throw ArgumentError(
+                "threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
         try {
             for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error& e) {
@@ -63,10 +65,10 @@ class ThreadPool {
     /// Threads, the caller's included.
     std::size_t size() const { return workers_.size() + 1; }
 
-    /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns when
-    /// all are done. `thread` < size() is unique among the calls that one for_each runs at a time. Every call of f runs
-    /// under FloatState.
-    /// The first exception is thrown again here, after the other threads have stopped taking parts.
+    /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns
+    /// when all are done. `thread` < size() is unique among the calls that one for_each runs at a time. Every call of f
+    /// runs under FloatState. The first exception is thrown again here, after the other threads have stopped taking
+    /// parts.
     void for_each(std::size_t count, std::size_t grain, RangeFunction f) {
         if (count == 0) return;
         if (grain == 0) grain = 1;

@@ -24,7 +24,8 @@ struct Progress {
     std::size_t total;  ///< units in all
 };
 
-/// Called from the thread that made the call, under that thread's own floating-point state. What it throws ends the work.
+/// Called from the thread that made the call, under that thread's own floating-point state. What it throws ends the
+/// work.
 using ProgressFunction = std::function<void(const Progress&)>;
 
 /// Throws CancelledError once `stop` is requested.

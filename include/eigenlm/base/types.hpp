@@ -83,7 +83,8 @@ inline std::uint16_t f32_to_bf16(float x) {
 inline std::uint16_t f32_to_f16(float x) {
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(x), magnitude = bits & 0x7fffffffu;
     const std::uint32_t sign = (bits >> 16) & 0x8000u;
-    if (magnitude >= 0x7f800000u) return static_cast<std::uint16_t>(sign | 0x7c00u | (magnitude > 0x7f800000u ? 0x200u : 0u));
+    if (magnitude >= 0x7f800000u)
+        return static_cast<std::uint16_t>(sign | 0x7c00u | (magnitude > 0x7f800000u ? 0x200u : 0u));
     if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);
     if (magnitude < 0x33000000u) return static_cast<std::uint16_t>(sign);  // below half of the smallest
     // Subnormal halves keep fewer bits: their leading one, made explicit, moves right until the exponent is theirs.

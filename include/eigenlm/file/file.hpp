@@ -80,7 +80,8 @@ inline std::string read_text(const std::filesystem::path& path) {
     constexpr std::size_t most = std::size_t{256} << 20;
     const File file(path);
     if (file.size() > most)
-        throw FormatError(file.path(), "expected at most " + std::to_string(most) + " bytes, found " + std::to_string(file.size()));
+        throw FormatError(file.path(),
+                          "expected at most " + std::to_string(most) + " bytes, found " + std::to_string(file.size()));
     return file.text(0, file.size());
 }
 

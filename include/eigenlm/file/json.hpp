@@ -3,13 +3,12 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "../base/error.hpp"
 #include "../base/float_state.hpp"
@@ -34,7 +33,8 @@ class JsonTreeBuilder {
 
     void value(nlohmann::json value) { add(std::move(value)); }
     void open(nlohmann::json container) {
-        if (open_.size() == max_depth) throw FormatError(place(), "JSON nested deeper than " + std::to_string(max_depth));
+        if (open_.size() == max_depth)
+            throw FormatError(place(), "JSON nested deeper than " + std::to_string(max_depth));
         nlohmann::json* const value = add(std::move(container));
         open_.push_back({value, std::exchange(key_, {})});
     }
@@ -73,7 +73,8 @@ class JsonTreeBuilder {
     };
 
     nlohmann::json* add(nlohmann::json&& value) {
-        if (++values_ > max_values) throw FormatError(place(), "more than " + std::to_string(max_values) + " JSON values");
+        if (++values_ > max_values)
+            throw FormatError(place(), "more than " + std::to_string(max_values) + " JSON values");
         if (open_.empty()) return &(root_ = std::move(value));
         nlohmann::json& parent = *open_.back().value;
         if (parent.is_object()) return &(parent[key_] = std::move(value));
@@ -131,8 +132,8 @@ inline void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>&
 
 }  // namespace detail
 
-/// Parses `text` whole. Throws FormatError naming `where` and the field on a syntax error, on a key that an object holds
-/// twice, on nesting deeper than 64, and on more than 2^20 values.
+/// Parses `text` whole. Throws FormatError naming `where` and the field on a syntax error, on a key that an object
+/// holds twice, on nesting deeper than 64, and on more than 2^20 values.
 inline nlohmann::json parse_json(std::string_view text, const std::string& where) {
     nlohmann::json tree;
     detail::JsonTreeHandler handler(tree, where);
@@ -240,8 +241,8 @@ class JsonObject {
     double checked_number(const nlohmann::json& value, const char* key, double low, double high) const {
         const double number = value.is_number() ? value.get<double>() : 0;
         if (!value.is_number() || number < low || number > high || is_nan(static_cast<float>(number))) {
-            const std::string expected = "a number in [" + nlohmann::json(low).dump() + ", " +
-                                         nlohmann::json(high).dump() + "]";
+            const std::string expected =
+                "a number in [" + nlohmann::json(low).dump() + ", " + nlohmann::json(high).dump() + "]";
             wrong_type(key, expected.c_str(), value);
         }
         return number;

@@ -47,10 +47,12 @@ class SafetensorsFile final : public TensorSource {
         if (!std::ranges::equal(found.shape, shape))
             throw FormatError(found.where, "expected shape " + to_string(shape) + ", found " + to_string(found.shape));
         if (found.dtype == Dtype::i32)
-            throw FormatError(found.where, "expected dtype F32, F16 or BF16, found " + std::string(to_string(found.dtype)));
+            throw FormatError(found.where,
+                              "expected dtype F32, F16 or BF16, found " + std::string(to_string(found.dtype)));
         return found;
     }
-    /// The tensor of that name, whatever its shape and type. Throws UnsupportedError on a dtype that is none of Dtype's.
+    /// The tensor of that name, whatever its shape and type. Throws UnsupportedError on a dtype that is none of
+    /// Dtype's.
     Tensor tensor(std::string_view name) const {
         const std::string where = file_->path() + ": " + std::string(name);
         const auto it = entries_.find(name);
@@ -60,7 +62,8 @@ class SafetensorsFile final : public TensorSource {
         if (!dtype)
             throw UnsupportedError(where, "dtype " + entry.dtype + " is not supported (expected F32, F16 or BF16)");
         const std::size_t begin = data_begin_ + entry.begin, element = size_of(*dtype);
-        return {where, *dtype, entry.shape, [file = file_, begin, element](std::size_t first, std::span<std::byte> out) {
+        return {where, *dtype, entry.shape,
+                [file = file_, begin, element](std::size_t first, std::span<std::byte> out) {
                     file->read(begin + first * element, out);
                 }};
     }
@@ -75,9 +78,9 @@ class SafetensorsFile final : public TensorSource {
     /// Bytes per element of every dtype the format has, 0 for an unknown one.
     static std::size_t element_size(std::string_view dtype) {
         static constexpr std::pair<const char*, std::size_t> sizes[] = {
-            {"F64", 8}, {"I64", 8}, {"U64", 8},  {"F32", 4},     {"I32", 4},     {"U32", 4}, {"F16", 2}, {"BF16", 2},
-            {"I16", 2}, {"U16", 2}, {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I8", 1},  {"U8", 1},
-            {"C64", 8}, {"F8_E4M3FNUZ", 1}, {"F8_E5M2FNUZ", 1}, {"F8_E8M0", 1},
+            {"F64", 8},  {"I64", 8}, {"U64", 8},         {"F32", 4},         {"I32", 4},     {"U32", 4},     {"F16", 2},
+            {"BF16", 2}, {"I16", 2}, {"U16", 2},         {"BOOL", 1},        {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"I8", 1},
+            {"U8", 1},   {"C64", 8}, {"F8_E4M3FNUZ", 1}, {"F8_E5M2FNUZ", 1}, {"F8_E8M0", 1},
         };
         for (const auto& [name, size] : sizes)
             if (dtype == name) return size;
@@ -87,12 +90,13 @@ class SafetensorsFile final : public TensorSource {
     std::size_t read_header_size() const {
         constexpr std::size_t most = 100'000'000;  // the format's own limit
         if (file_->size() < 8)
-            throw FormatError(file_->path(), "truncated: expected at least 8 bytes, found " + std::to_string(file_->size()));
+            throw FormatError(file_->path(),
+                              "truncated: expected at least 8 bytes, found " + std::to_string(file_->size()));
         std::uint64_t size = 0;  // little-endian, as this machine
         file_->read(0, std::as_writable_bytes(std::span(&size, 1)));
         if (size > file_->size() - 8)
-            throw FormatError(file_->path(), "truncated: expected a header of " + std::to_string(size) + " bytes, found " +
-                                                 std::to_string(file_->size() - 8));
+            throw FormatError(file_->path(), "truncated: expected a header of " + std::to_string(size) +
+                                                 " bytes, found " + std::to_string(file_->size() - 8));
         if (size > most)
             throw FormatError(file_->path(), "expected a header of at most " + std::to_string(most) + " bytes, found " +
                                                  std::to_string(size));
@@ -106,7 +110,8 @@ class SafetensorsFile final : public TensorSource {
         std::size_t bytes = element_size(entry.dtype);
         if (bytes == 0) throw FormatError(fields.path("dtype"), "unknown dtype \"" + entry.dtype.substr(0, 80) + "\"");
         for (const auto& n : fields.array("shape")) {
-            if (!n.is_number_unsigned()) throw FormatError(fields.path("shape"), "expected whole numbers, found " + n.dump());
+            if (!n.is_number_unsigned())
+                throw FormatError(fields.path("shape"), "expected whole numbers, found " + n.dump());
             entry.shape.push_back(n.get<std::size_t>());
             if (__builtin_mul_overflow(bytes, entry.shape.back(), &bytes))
                 throw FormatError(fields.path("shape"), "size overflows: " + to_string(entry.shape));
@@ -117,11 +122,12 @@ class SafetensorsFile final : public TensorSource {
         entry.begin = offsets[0].get<std::size_t>();
         entry.end = offsets[1].get<std::size_t>();
         if (entry.begin > entry.end || entry.end > data_size_)
-            throw FormatError(fields.path("data_offsets"), "expected a range within the file's " + std::to_string(data_size_) +
-                                                               " data bytes, found " + offsets.dump() + " (file truncated?)");
+            throw FormatError(fields.path("data_offsets"), "expected a range within the file's " +
+                                                               std::to_string(data_size_) + " data bytes, found " +
+                                                               offsets.dump() + " (file truncated?)");
         if (entry.end - entry.begin != bytes)
-            throw FormatError(fields.path("data_offsets"), "expected " + std::to_string(bytes) + " bytes for " + entry.dtype +
-                                                               " " + to_string(entry.shape) + ", found " +
+            throw FormatError(fields.path("data_offsets"), "expected " + std::to_string(bytes) + " bytes for " +
+                                                               entry.dtype + " " + to_string(entry.shape) + ", found " +
                                                                std::to_string(entry.end - entry.begin));
         entries_.emplace(name, std::move(entry));
     }
@@ -141,7 +147,7 @@ class SafetensorsFile final : public TensorSource {
         }
         if (covered != data_size_)
             throw FormatError(file_->path(), "expected tensors to fill the file's " + std::to_string(data_size_) +
-                                                " data bytes, found " + std::to_string(covered));
+                                                 " data bytes, found " + std::to_string(covered));
     }
 
     std::shared_ptr<const File> file_;  // tensors keep it open

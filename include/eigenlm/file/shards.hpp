@@ -13,7 +13,9 @@
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// The JSON file at `path`, parsed. Throws IoError or FormatError naming it.
-inline nlohmann::json read_json(const std::filesystem::path& path) { return parse_json(read_text(path), path.string()); }
+inline nlohmann::json read_json(const std::filesystem::path& path) {
+    return parse_json(read_text(path), path.string());
+}
 
 /// The tensors that a model.safetensors.index.json lists, in the files beside it.
 class ShardedTensors final : public TensorSource {
@@ -51,9 +53,10 @@ class ShardedTensors final : public TensorSource {
   private:
     /// Files lie beside their index: nobody else's file is read because an index names it.
     static void check_file_name(const JsonObject& map, const std::string& tensor, const std::string& name) {
-        if (name.empty() || name == "." || name == ".." || name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
-            throw FormatError(map.path(tensor.c_str()), "expected the name of a file in the same folder, found " +
-                                                            detail::json_excerpt(name));
+        if (name.empty() || name == "." || name == ".." ||
+            name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+            throw FormatError(map.path(tensor.c_str()),
+                              "expected the name of a file in the same folder, found " + detail::json_excerpt(name));
     }
 
     std::string index_;

@@ -42,7 +42,9 @@ struct GenerationTiming {
     std::size_t decode_tokens = 0;   ///< steps of the model behind the prefill
 
     /// tokens / seconds; 0 where no time has passed.
-    static double rate(std::size_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+    static double rate(std::size_t tokens, double seconds) {
+        return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+    }
     /// Tokens of the prompt by the time of the prefill.
     double prefill_tokens_per_second() const { return rate(prefill_tokens, prefill_seconds); }
     /// Steps by their time; sampling and text are not counted.
@@ -50,8 +52,8 @@ struct GenerationTiming {
 };
 
 /// A growing answer. Iterate over it for pieces of text as they come, or take text() at once; ids(), stop_reason() and
-/// timing() tell the rest. Single pass, movable, not for two threads at once. Nothing is computed before the first piece
-/// is asked for.
+/// timing() tell the rest. Single pass, movable, not for two threads at once. Nothing is computed before the first
+/// piece is asked for.
 class Generation {
   public:
     /// Prefer LanguageModel::generate. Throws ArgumentError where `model` or `tokenizer` is null, for options out of
@@ -159,7 +161,9 @@ class Generation {
         if (options_.progress) options_.progress({Stage::decode, ids_.size(), most_new_tokens()});
     }
     void finish(StopReason reason) { reason_ = reason; }
-    std::size_t most_new_tokens() const { return std::min(options_.max_new_tokens, session_.capacity() - prompt_.size()); }
+    std::size_t most_new_tokens() const {
+        return std::min(options_.max_new_tokens, session_.capacity() - prompt_.size());
+    }
 
     void run_model() {
         try {
@@ -184,9 +188,12 @@ class Generation {
         timing_.decode_seconds += seconds_since(begin);
         ++timing_.decode_tokens;
     }
-    static double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+    static double seconds_since(Clock::time_point begin) {
+        return std::chrono::duration<double>(Clock::now() - begin).count();
+    }
 
-    /// The characters that an id completes: none for an id that is no token (heads are often padded beyond the vocabulary).
+    /// The characters that an id completes: none for an id that is no token (heads are often padded beyond the
+    /// vocabulary).
     std::string_view text_of(TokenId id) { return tokenizer_->contains(id) ? decoder_.push(id) : std::string_view(); }
 
     /// What the decoder and the stop filter still hold, once.

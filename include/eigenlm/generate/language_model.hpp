@@ -25,9 +25,9 @@ class LanguageModel {
           tokenizer_(detail::not_null(std::move(tokenizer), "LanguageModel: tokenizer")),
           defaults_(std::move(defaults)) {}
 
-    /// An answer to `prompt`, computed while it is iterated over. Special tokens spelled out in the prompt count as such;
-    /// the tokenizer's beginning-of-sequence token is put in front where the model wants one. Throws ArgumentError for
-    /// options out of range and for a prompt that is empty or longer than the context.
+    /// An answer to `prompt`, computed while it is iterated over. Special tokens spelled out in the prompt count as
+    /// such; the tokenizer's beginning-of-sequence token is put in front where the model wants one. Throws
+    /// ArgumentError for options out of range and for a prompt that is empty or longer than the context.
     Generation generate(std::string_view prompt, GenerateOptions options = {}) const {
         return generate(encode(prompt), std::move(options));
     }
@@ -74,16 +74,16 @@ class LanguageModel {
     GenerationDefaults defaults_;
 };
 
-/// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json and
-/// the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or UnsupportedError,
-/// naming file and field, for a folder that cannot be used; ResourceError when memory does not suffice; CancelledError
-/// when options.cancel asked for it.
+/// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json
+/// and the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or
+/// UnsupportedError, naming file and field, for a folder that cannot be used; ResourceError when memory does not
+/// suffice; CancelledError when options.cancel asked for it.
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {});
 
 #if EIGENLM_DEFINE_LARGE
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) try {
     const Checkpoint checkpoint = Checkpoint::open(folder);
-    const ModelConfig config = resolve_tying(read_config(checkpoint.config(), checkpoint.config_path()), checkpoint.tensors());
+    const ModelConfig config = read_config(checkpoint);
     GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
                                                            checkpoint.generation_config_path());
     auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));

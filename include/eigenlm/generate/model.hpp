@@ -59,8 +59,9 @@ class Model {
         if (wish <= config.max_context()) return wish;
         const std::string found = std::to_string(config.max_context()) + "), found " + std::to_string(wish);
         if (config.rope_scaling.kind == RopeScaling::Kind::dynamic)
-            throw UnsupportedError("context", "dynamic RoPE scaling past its original length (" + found + ") is not supported: "
-                                              "it would change the keys that are cached already");
+            throw UnsupportedError("context", "dynamic RoPE scaling past its original length (" + found +
+                                                  ") is not supported: "
+                                                  "it would change the keys that are cached already");
         throw ArgumentError("context", "expected at most what the model's rotations are made for (" + found);
     }
 
@@ -75,10 +76,14 @@ class Model {
 EIGENLM_LARGE std::unique_ptr<const AnyTransformer> Model::make(const ModelConfig& config, const TensorSource& source,
                                                                 const ModelOptions& options) {
     switch (config.family) {
-        case ModelFamily::llama: return make_as<Llama>(config, source, options);
-        case ModelFamily::mistral: return make_as<Mistral>(config, source, options);
-        case ModelFamily::qwen2: return make_as<Qwen2>(config, source, options);
-        case ModelFamily::qwen3: return make_as<Qwen3>(config, source, options);
+        case ModelFamily::llama:
+            return make_as<Llama>(config, source, options);
+        case ModelFamily::mistral:
+            return make_as<Mistral>(config, source, options);
+        case ModelFamily::qwen2:
+            return make_as<Qwen2>(config, source, options);
+        case ModelFamily::qwen3:
+            return make_as<Qwen3>(config, source, options);
     }
     throw UnsupportedError("model_type", "unknown architecture");
 }
@@ -87,9 +92,12 @@ template <class Arch>
 std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, const TensorSource& source,
                                                      const ModelOptions& options) {
     switch (options.dtype ? *options.dtype : stored_type(config, source)) {
-        case WeightType::f32: return make_as<Arch, F32>(config, source, options);
-        case WeightType::bf16: return make_as<Arch, Bf16>(config, source, options);
-        case WeightType::f16: return make_as<Arch, F16>(config, source, options);
+        case WeightType::f32:
+            return make_as<Arch, F32>(config, source, options);
+        case WeightType::bf16:
+            return make_as<Arch, Bf16>(config, source, options);
+        case WeightType::f16:
+            return make_as<Arch, F16>(config, source, options);
     }
     throw UnsupportedError("dtype", "unknown weight type");
 }

@@ -10,20 +10,20 @@
 #include <vector>
 
 #include "../base/progress.hpp"
-#include "../weights/config.hpp"
+#include "../weights/read_config.hpp"
 #include "sampler.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// What to generate. Sampling fields that are not set come from the model's generation_config.json, or else are greedy.
 struct GenerateOptions {
-    std::size_t max_new_tokens = 128;  ///< 0: nothing is computed
-    std::optional<float> temperature = std::nullopt;     ///< 0: greedy; see SamplingOptions for these
+    std::size_t max_new_tokens = 128;                 ///< 0: nothing is computed
+    std::optional<float> temperature = std::nullopt;  ///< 0: greedy; see SamplingOptions for these
     std::optional<std::size_t> top_k = std::nullopt;  ///< keep the k most likely; 0: all
-    std::optional<float> top_p = std::nullopt;  ///< keep the fewest that reach p, in (0, 1]
+    std::optional<float> top_p = std::nullopt;        ///< keep the fewest that reach p, in (0, 1]
     std::optional<float> min_p = std::nullopt;  ///< keep those at least min_p times as likely as the best, in [0, 1]
     std::optional<float> repeat_penalty = std::nullopt;  ///< for ids of the prompt and the answer, > 0
-    std::uint64_t seed = 0;  ///< one seed, one text
+    std::uint64_t seed = 0;                              ///< one seed, one text
     std::vector<std::string> stop = {};                  ///< texts that end the generation and are not part of it
     bool ignore_eos = false;                             ///< go on after an end-of-sequence token
     bool use_cache = true;                               ///< false: recompute the whole text for every token

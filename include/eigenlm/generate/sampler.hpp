@@ -17,12 +17,13 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// How the next token is drawn. The filters apply in the order of the fields, as transformers applies them.
 struct SamplingOptions {
-    float repeat_penalty = 1;  ///< > 0: divides positive and multiplies negative logits of ids that occurred (Keskar et al., 2019)
-    float temperature = 0;     ///< below 1e-6: greedy, the largest logit, the lowest id among equals
-    std::size_t top_k = 0;     ///< keep the k most likely; 0: all
-    float top_p = 1;           ///< keep the fewest most likely whose probabilities reach p (Holtzman et al., 2020)
-    float min_p = 0;           ///< keep those at least min_p times as likely as the most likely (Nguyen et al., 2024)
-    std::uint64_t seed = 0;    ///< one seed, one text, on every machine
+    float repeat_penalty =
+        1;  ///< > 0: divides positive and multiplies negative logits of ids that occurred (Keskar et al., 2019)
+    float temperature = 0;   ///< below 1e-6: greedy, the largest logit, the lowest id among equals
+    std::size_t top_k = 0;   ///< keep the k most likely; 0: all
+    float top_p = 1;         ///< keep the fewest most likely whose probabilities reach p (Holtzman et al., 2020)
+    float min_p = 0;         ///< keep those at least min_p times as likely as the most likely (Nguyen et al., 2024)
+    std::uint64_t seed = 0;  ///< one seed, one text, on every machine
 };
 
 /// Throws ArgumentError, naming the option, unless every one is in its range.
@@ -33,7 +34,8 @@ inline void check(const SamplingOptions& o) {
     require(o.temperature >= 0 && o.temperature <= 1e6f, "temperature", "a number in [0, 1e6]", o.temperature);
     require(o.top_p > 0 && o.top_p <= 1, "top_p", "a number in (0, 1]", o.top_p);
     require(o.min_p >= 0 && o.min_p <= 1, "min_p", "a number in [0, 1]", o.min_p);
-    require(o.repeat_penalty > 0 && o.repeat_penalty <= 1e6f, "repeat_penalty", "a number in (0, 1e6]", o.repeat_penalty);
+    require(o.repeat_penalty > 0 && o.repeat_penalty <= 1e6f, "repeat_penalty", "a number in (0, 1e6]",
+            o.repeat_penalty);
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI
@@ -46,7 +48,11 @@ class Sampler {
   public:
     /// For logits of `vocab_size` tokens; `kernels` must outlive it. Throws ArgumentError for options out of range.
     Sampler(const SamplingOptions& options, std::size_t vocab_size, const KernelTable& kernels)
-        : options_((check(options), options)), kernels_(kernels), random_(options.seed), seen_(vocab_size), candidates_(vocab_size),
+        : options_((check(options), options)),
+          kernels_(kernels),
+          random_(options.seed),
+          seen_(vocab_size),
+          candidates_(vocab_size),
           probabilities_(vocab_size) {
         distinct_.reserve(vocab_size);
     }
@@ -54,8 +60,8 @@ class Sampler {
     /// Counts an id of the text so far for the repeat penalty. Throws ArgumentError for an id outside the vocabulary.
     void accept(TokenId id) {
         if (id < 0 || static_cast<std::size_t>(id) >= seen_.size())
-            throw ArgumentError("Sampler::accept", "expected an id in [0, " + std::to_string(seen_.size()) + "), found " +
-                                                       std::to_string(id));
+            throw ArgumentError("Sampler::accept", "expected an id in [0, " + std::to_string(seen_.size()) +
+                                                       "), found " + std::to_string(id));
         if (seen_[static_cast<std::size_t>(id)]) return;
         seen_[static_cast<std::size_t>(id)] = true;
         distinct_.push_back(id);
@@ -105,7 +111,8 @@ class Sampler {
     void fill_candidates(std::span<const float> logits) {
         candidates_.resize(logits.size());
         for (std::size_t i = 0; i < logits.size(); ++i) {
-            if (is_nan(logits[i])) throw StateError("sampler", "the logit of id " + std::to_string(i) + " is not a number");
+            if (is_nan(logits[i]))
+                throw StateError("sampler", "the logit of id " + std::to_string(i) + " is not a number");
             candidates_[i] = {logits[i], static_cast<TokenId>(i)};
         }
         if (options_.repeat_penalty == 1) return;

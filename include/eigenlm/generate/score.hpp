@@ -17,8 +17,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How a text is scored. A text longer than the context is scored in overlapping windows, each of which starts at
 /// position 0 and adds the tokens that the windows before it did not reach (as transformers' guide on perplexity).
 struct ScoreOptions {
-    std::size_t context = 0;              ///< tokens of a window; 0: the model's context
-    std::size_t stride = 0;               ///< from one window's begin to the next one's, less than context; 0: half of it
+    std::size_t context = 0;  ///< tokens of a window; 0: the model's context
+    std::size_t stride = 0;   ///< from one window's begin to the next one's, less than context; 0: half of it
     ProgressFunction progress = nullptr;  ///< tokens scored
     std::stop_token cancel = {};          ///< CancelledError once requested
 };
@@ -28,9 +28,7 @@ struct Score {
     std::vector<float> nll;  ///< of ids 1, 2, ..., in nats; the first id only conditions
 
     /// The mean of nll, in nats per token, summed in double precision; NaN where nll is empty.
-    double mean_nll() const {
-        return std::accumulate(nll.begin(), nll.end(), 0.0) / static_cast<double>(nll.size());
-    }
+    double mean_nll() const { return std::accumulate(nll.begin(), nll.end(), 0.0) / static_cast<double>(nll.size()); }
     /// exp(mean_nll())
     double perplexity() const { return std::exp(mean_nll()); }
 };
@@ -51,7 +49,8 @@ inline float negative_log_likelihood(const KernelTable& kernels, std::span<float
 /// Scores a text window by window.
 class Scorer {
   public:
-    Scorer(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const ScoreOptions& options, std::size_t context)
+    Scorer(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const ScoreOptions& options,
+           std::size_t context)
         : model_(std::move(model)),
           ids_(ids),
           options_(options),
@@ -83,8 +82,8 @@ class Scorer {
         const std::size_t first = result.nll.size();
         result.nll.resize(first + count);
         model_->compute().pool.for_each(count, 1, [&](std::size_t i, std::size_t, std::size_t) {
-            result.nll[first + i] =
-                negative_log_likelihood(model_->compute().kernels, logits_.span().subspan(i * vocab(), vocab()), ids_[at + i + 1]);
+            result.nll[first + i] = negative_log_likelihood(
+                model_->compute().kernels, logits_.span().subspan(i * vocab(), vocab()), ids_[at + i + 1]);
         });
     }
 
@@ -107,7 +106,8 @@ inline Score score(std::shared_ptr<const Model> model, std::span<const TokenId> 
     expect(ids.size() >= 2, "a text of at least 2 tokens", ids.size());
     check_ids(ids, model->config(), "score");
     const std::size_t context = options.context ? options.context : model->context();
-    expect(context >= 2 && context <= model->context(), "a context from 2 to " + std::to_string(model->context()), context);
+    expect(context >= 2 && context <= model->context(), "a context from 2 to " + std::to_string(model->context()),
+           context);
     const std::size_t stride = options.stride ? options.stride : context / 2;
     expect(stride < context, "a stride of less than the context (" + std::to_string(context) + ")", stride);
 

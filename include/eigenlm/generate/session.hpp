@@ -27,8 +27,8 @@ struct SessionOptions {
 /// How one call is watched and stopped. All fields are optional.
 struct StepOptions {
     ProgressFunction progress = nullptr;  ///< tokens of a prefill taken in so far
-    std::stop_token cancel = {};          ///< CancelledError once requested; the session stays as it was before the call
-    Tap tap = nullptr;                    ///< sees intermediate results, e.g. hidden states
+    std::stop_token cancel = {};  ///< CancelledError once requested; the session stays as it was before the call
+    Tap tap = nullptr;            ///< sees intermediate results, e.g. hidden states
 };
 
 /// One sequence: its ids so far live in the KV cache. Calls on one session must not overlap (StateError if two threads
@@ -40,9 +40,9 @@ class Session {
     explicit Session(std::shared_ptr<const Model> model, const SessionOptions& options = {})
         : s_(std::make_unique<State>(std::move(model), options)) {}
 
-    /// Takes in `ids` behind what is there. Returns the logits of the position behind them, [vocab], valid until the next
-    /// call. Throws ArgumentError (no ids, ids that are none), StateError (full context) or CancelledError, and then
-    /// leaves the session as it was.
+    /// Takes in `ids` behind what is there. Returns the logits of the position behind them, [vocab], valid until the
+    /// next call. Throws ArgumentError (no ids, ids that are none), StateError (full context) or CancelledError, and
+    /// then leaves the session as it was.
     std::span<const float> prefill(std::span<const TokenId> ids, const StepOptions& options = {}) {
         State& s = state();
         run(s, ids, s.last_logits(), options);
@@ -52,8 +52,9 @@ class Session {
     void prefill(std::span<const TokenId> ids, std::span<float> logits, const StepOptions& options = {}) {
         const std::size_t vocab = config().vocab_size;
         if (logits.size() != checked_mul(ids.size(), vocab, "logits"))
-            throw ArgumentError("prefill", "expected room for " + std::to_string(ids.size()) + " x " + std::to_string(vocab) +
-                                               " logits, found " + std::to_string(logits.size()));
+            throw ArgumentError("prefill", "expected room for " + std::to_string(ids.size()) + " x " +
+                                               std::to_string(vocab) + " logits, found " +
+                                               std::to_string(logits.size()));
         run(state(), ids, {logits.data(), ids.size(), vocab, vocab}, options);
     }
     /// Takes in one id; errors and result as prefill's.
@@ -97,7 +98,8 @@ class Session {
             : model(detail::not_null(std::move(shared), "Session: model")),
               use_cache(o.use_cache),
               cache(model->config(), context(*model, o.context)),
-              workspace(model->config(), std::clamp<std::size_t>(o.prefill_rows, 1, cache.capacity()), model->compute().pool.size()),
+              workspace(model->config(), std::clamp<std::size_t>(o.prefill_rows, 1, cache.capacity()),
+                        model->compute().pool.size()),
               logits(model->config().vocab_size) {
             if (use_cache) return;
             ids.reserve(cache.capacity());
@@ -107,8 +109,9 @@ class Session {
             constexpr std::size_t most_by_default = 4096;
             if (wish == 0) return std::min(model.context(), most_by_default);
             if (wish > model.context())
-                throw ArgumentError("context", "expected at most the model's context (" + std::to_string(model.context()) +
-                                                   "), found " + std::to_string(wish));
+                throw ArgumentError("context", "expected at most the model's context (" +
+                                                   std::to_string(model.context()) + "), found " +
+                                                   std::to_string(wish));
             return wish;
         }
         std::size_t length() const { return use_cache ? cache.length() : ids.size(); }

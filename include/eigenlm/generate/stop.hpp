@@ -18,7 +18,8 @@ class StopFilter {
     explicit StopFilter(std::vector<std::string> stops, std::size_t longest_piece = 0) : stops_(std::move(stops)) {
         std::size_t longest = 0;
         for (const std::string& stop : stops_) {
-            if (stop.empty()) throw ArgumentError("stop", "expected a text of at least one character, found an empty one");
+            if (stop.empty())
+                throw ArgumentError("stop", "expected a text of at least one character, found an empty one");
             longest = std::max(longest, stop.size());
         }
         pending_.reserve(2 * (longest + longest_piece) + 16);

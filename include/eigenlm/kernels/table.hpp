@@ -21,7 +21,8 @@ enum class RopeLayout {
     interleaved,  ///< pair i is (2 i, 2 i + 1): the original Llama code
 };
 
-/// Inputs that a bf16 product takes in at a time (the depth of an AMX tile): inputs are filled up with zeros to a multiple.
+/// Inputs that a bf16 product takes in at a time (the depth of an AMX tile): inputs are filled up with zeros to a
+/// multiple.
 inline constexpr std::size_t bf16_chunk = 32;
 
 /// out[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]

@@ -1,7 +1,7 @@
 #pragma once
-// Grouped-query attention (Ainslie et al., 2023) over the KV cache. Rows carry their own positions, so prefill (many rows
-// of one sequence, causal by attending to keys up to the row's own position) and decode (one row a sequence, which sees
-// the whole cache and needs no mask) are one piece of code.
+// Grouped-query attention (Ainslie et al., 2023) over the KV cache. Rows carry their own positions, so prefill (many
+// rows of one sequence, causal by attending to keys up to the row's own position) and decode (one row a sequence, which
+// sees the whole cache and needs no mask) are one piece of code.
 #include <cmath>
 #include <cstddef>
 

@@ -19,7 +19,9 @@ class DecoderBlock {
 
     /// Takes the residual stream a.hidden through block number `layer`.
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        const auto show = [&](const char* name, Rows<const float> values) { pass.show(name, static_cast<int>(layer), values); };
+        const auto show = [&](const char* name, Rows<const float> values) {
+            pass.show(name, static_cast<int>(layer), values);
+        };
         attention_norm_(pass.compute, a.hidden, a.normed);
         show("input_layernorm", a.normed);
         attention_(pass, a);

@@ -37,29 +37,35 @@ using NarrowRows = Buffer<std::uint16_t>;
 namespace detail {
 
 template <class Weight>
-auto product(const Compute&, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out, NarrowRows&) {
+auto product(const Compute&, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out,
+             NarrowRows&) {
     return Matmul<float, typename Weight::Storage>{x, weight.data(), bias, out};
 }
 /// bf16 weights take bf16 inputs, as the hardware's instructions do.
 inline MatmulBf16 product(const Compute& compute, Rows<const float> x, const Matrix<Bf16>& weight, const float* bias,
                           Rows<float> out, NarrowRows& narrow) {
     const Rows<std::uint16_t> rounded = {narrow.data(), x.rows, x.cols, round_up(x.cols, bf16_chunk)};
-    each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
-        compute.kernels.round_bf16(x[r], x.cols, rounded[r]);
-    });
+    each_row(compute, x.rows, x.rows * x.cols,
+             [&](std::size_t r, std::size_t) { compute.kernels.round_bf16(x[r], x.cols, rounded[r]); });
     return {rounded, weight.data(), bias, out};
 }
 
-inline void run(const KernelTable& kernels, const MatmulF32& m, std::size_t first, std::size_t last) { kernels.matmul_f32(m, first, last); }
-inline void run(const KernelTable& kernels, const MatmulF16& m, std::size_t first, std::size_t last) { kernels.matmul_f16(m, first, last); }
-inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t first, std::size_t last) { kernels.matmul_bf16(m, first, last); }
+inline void run(const KernelTable& kernels, const MatmulF32& m, std::size_t first, std::size_t last) {
+    kernels.matmul_f32(m, first, last);
+}
+inline void run(const KernelTable& kernels, const MatmulF16& m, std::size_t first, std::size_t last) {
+    kernels.matmul_f16(m, first, last);
+}
+inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t first, std::size_t last) {
+    kernels.matmul_bf16(m, first, last);
+}
 
 }  // namespace detail
 
 /// out = x * weight^T + bias.   x: [rows, inputs], bias: [outputs] or null, out: [rows, outputs]
 template <class Weight>
-void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out,
-              NarrowRows& narrow) {
+void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
+              Rows<float> out, NarrowRows& narrow) {
     const auto product = detail::product(compute, x, weight, bias, out, narrow);
     const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
         detail::run(compute.kernels, product, first, last);
@@ -72,9 +78,8 @@ void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>&
 
 /// hidden += x, [rows, cols]
 inline void add(const Compute& compute, Rows<const float> x, Rows<float> hidden) {
-    each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
-        compute.kernels.add(x[r], x.cols, hidden[r]);
-    });
+    each_row(compute, x.rows, x.rows * x.cols,
+             [&](std::size_t r, std::size_t) { compute.kernels.add(x[r], x.cols, hidden[r]); });
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -25,7 +25,9 @@ class LayerCache {
     /// Floats from one position's value to the next one's.
     static constexpr std::size_t value_stride(std::size_t head_dim) { return round_up(head_dim, lanes); }
     /// Floats of one kv head in one block.
-    static constexpr std::size_t head_size(std::size_t head_dim) { return kv_block * (head_dim + value_stride(head_dim)); }
+    static constexpr std::size_t head_size(std::size_t head_dim) {
+        return kv_block * (head_dim + value_stride(head_dim));
+    }
 
     /// Keeps one position's key and value of one kv head, [head_dim] each.
     void store(std::size_t position, std::size_t kv_head, const float* key, const float* value) const {
@@ -70,7 +72,8 @@ class KvCache {
     std::size_t capacity() const { return capacity_; }
     /// Whether it was made for models of this shape. One that was moved from fits none.
     bool fits(const ModelConfig& config) const {
-        return head_dim_ == config.head_dim && layer_stride_ == config.num_kv_heads * LayerCache::head_size(head_dim_) &&
+        return head_dim_ == config.head_dim &&
+               layer_stride_ == config.num_kv_heads * LayerCache::head_size(head_dim_) &&
                block_stride_ == layer_stride_ * config.num_layers && blocks_.size() == ceil_div(capacity_, kv_block);
     }
     /// Positions held: the next token's position.
@@ -86,8 +89,8 @@ class KvCache {
     /// Forgets the positions from `length` on. Throws ArgumentError when there are fewer.
     void truncate(std::size_t length) {
         if (length > length_)
-            throw ArgumentError("KvCache::truncate", "expected at most " + std::to_string(length_) + " positions, found " +
-                                                         std::to_string(length));
+            throw ArgumentError("KvCache::truncate", "expected at most " + std::to_string(length_) +
+                                                         " positions, found " + std::to_string(length));
         length_ = length;
     }
 

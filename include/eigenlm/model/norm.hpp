@@ -18,7 +18,9 @@ class RmsNorm {
         });
     }
     /// x, [size], in place.
-    void operator()(const KernelTable& kernels, float* x) const { kernels.rms_norm(x, gain_.data(), epsilon_, gain_.size(), x); }
+    void operator()(const KernelTable& kernels, float* x) const {
+        kernels.rms_norm(x, gain_.data(), epsilon_, gain_.size(), x);
+    }
 
   private:
     Buffer<float> gain_;

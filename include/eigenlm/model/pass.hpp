@@ -27,7 +27,8 @@ struct Segment {
 
 /// Sees intermediate results, under Hugging Face's names: "embed_tokens", then per layer "input_layernorm", "q_proj",
 /// "k_proj", "v_proj", in Qwen3 "q_norm" and "k_norm", "q_rope", "k_rope", "o_proj", "post_attention_layernorm",
-/// "down_proj" and "layer" (the block's output), then "norm". `layer` is -1 outside the layers. Values are valid during the call.
+/// "down_proj" and "layer" (the block's output), then "norm". `layer` is -1 outside the layers. Values are valid during
+/// the call.
 using Tap = std::function<void(std::string_view name, int layer, Rows<const float> values)>;
 
 class Activations;
@@ -88,8 +89,8 @@ class Activations {
     /// The rows of the coming pass. Throws ArgumentError for more than max_rows().
     void resize(std::size_t rows) {
         if (rows > max_rows_)
-            throw ArgumentError("workspace", "expected at most " + std::to_string(max_rows_) + " rows, found " +
-                                                 std::to_string(rows));
+            throw ArgumentError(
+                "workspace", "expected at most " + std::to_string(max_rows_) + " rows, found " + std::to_string(rows));
         hidden = view(hidden_, rows, config_.hidden_size);
         normed = view(normed_, rows, config_.hidden_size);
         projected = view(projected_, rows, config_.hidden_size);

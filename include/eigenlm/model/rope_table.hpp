@@ -17,8 +17,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 namespace detail {
 
-/// Pairs between which YaRN blends: `first` is the one that turns beta_fast times within the original length, `last` the
-/// one that turns beta_slow times. In double precision, as Python.
+/// Pairs between which YaRN blends: `first` is the one that turns beta_fast times within the original length, `last`
+/// the one that turns beta_slow times. In double precision, as Python.
 struct YarnRange {
     double first, last;
 };
@@ -51,7 +51,8 @@ inline float scale_llama3(float frequency, const RopeScaling& s) {
 
 /// The blend of 1 / power and 1 / (factor * power) for pair `i`.
 inline float scale_yarn(float power, std::size_t i, double factor, const YarnRange& range) {
-    const float position = (static_cast<float>(i) - static_cast<float>(range.first)) / static_cast<float>(range.last - range.first);
+    const float position =
+        (static_cast<float>(i) - static_cast<float>(range.first)) / static_cast<float>(range.last - range.first);
     const float kept = 1.0f - std::clamp(position, 0.0f, 1.0f);
     const float stretched = 1.0f / (static_cast<float>(factor) * power);
     return stretched * (1.0f - kept) + 1.0f / power * kept;
@@ -59,21 +60,31 @@ inline float scale_yarn(float power, std::size_t i, double factor, const YarnRan
 
 }  // namespace detail
 
-/// Angle per position of each pair of a head, [head_dim / 2], in the float32 steps of transformers' modeling_rope_utils.
+/// Angle per position of each pair of a head, [head_dim / 2], in the float32 steps of transformers'
+/// modeling_rope_utils.
 inline std::vector<float> rope_frequencies(const ModelConfig& config) {
     const FloatState state;
     const RopeScaling& s = config.rope_scaling;
-    const detail::YarnRange range = s.kind == RopeScaling::Kind::yarn ? detail::yarn_range(config) : detail::YarnRange{};
+    const detail::YarnRange range =
+        s.kind == RopeScaling::Kind::yarn ? detail::yarn_range(config) : detail::YarnRange{};
     std::vector<float> frequencies(config.head_dim / 2);
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
         const auto power = static_cast<float>(std::pow(config.rope_theta, static_cast<double>(exponent)));
         switch (s.kind) {
             case RopeScaling::Kind::none:
-            case RopeScaling::Kind::dynamic: frequencies[i] = 1.0f / power; break;
-            case RopeScaling::Kind::linear: frequencies[i] = 1.0f / power / static_cast<float>(s.factor); break;
-            case RopeScaling::Kind::llama3: frequencies[i] = detail::scale_llama3(1.0f / power, s); break;
-            case RopeScaling::Kind::yarn: frequencies[i] = detail::scale_yarn(power, i, s.factor, range); break;
+            case RopeScaling::Kind::dynamic:
+                frequencies[i] = 1.0f / power;
+                break;
+            case RopeScaling::Kind::linear:
+                frequencies[i] = 1.0f / power / static_cast<float>(s.factor);
+                break;
+            case RopeScaling::Kind::llama3:
+                frequencies[i] = detail::scale_llama3(1.0f / power, s);
+                break;
+            case RopeScaling::Kind::yarn:
+                frequencies[i] = detail::scale_yarn(power, i, s.factor, range);
+                break;
         }
     }
     return frequencies;
@@ -110,8 +121,7 @@ class RopeTable {
     /// No positions; fits no model.
     RopeTable() = default;
     /// Room for `positions` positions, all of them computed. Throws ResourceError when the memory cannot be had.
-    RopeTable(const ModelConfig& config, std::size_t positions, ThreadPool& pool)
-        : RopeTable(config, positions) {
+    RopeTable(const ModelConfig& config, std::size_t positions, ThreadPool& pool) : RopeTable(config, positions) {
         compute(0, positions, pool);
     }
     /// Room for `positions` positions, none of them computed yet.
@@ -131,7 +141,8 @@ class RopeTable {
         pool.for_each(last - first, 64, [&](std::size_t begin, std::size_t end, std::size_t) {
             for (std::size_t p = first + begin; p < first + end; ++p)
                 for (std::size_t i = 0; i < half; ++i) {
-                    const float angle = static_cast<float>(p) * frequencies_[i];  // rounded to float, as transformers does
+                    const float angle =
+                        static_cast<float>(p) * frequencies_[i];  // rounded to float, as transformers does
                     float* const at = values_.data() + 2 * half * p + i;
                     detail::sin_cos(static_cast<double>(angle), at[half], at[0]);
                     at[0] *= factor_;

@@ -54,7 +54,8 @@ class Transformer final : public AnyTransformer {
           final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
           head_(std::move(weights.head)) {
         blocks_.reserve(weights.layers.size());
-        for (std::size_t l = 0; l < weights.layers.size(); ++l) blocks_.emplace_back(config(), l, std::move(weights.layers[l]));
+        for (std::size_t l = 0; l < weights.layers.size(); ++l)
+            blocks_.emplace_back(config(), l, std::move(weights.layers[l]));
     }
 
     void forward(const Pass& pass, std::span<const TokenId> ids, Activations& a) const override {

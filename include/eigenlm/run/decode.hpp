@@ -10,8 +10,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// Appends ids[i] to the sequence in caches[i]; logits: [ids.size(), vocab]. At most as many sequences as the workspace
 /// has rows, each only once. Errors as prefill's; none of the caches has changed then.
 inline void decode(const AnyTransformer& model, const Compute& compute, const RopeTable& rope,
-            std::span<KvCache* const> caches, Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits,
-            const PassOptions& options = {}) {
+                   std::span<KvCache* const> caches, Workspace& workspace, std::span<const TokenId> ids,
+                   Rows<float> logits, const PassOptions& options = {}) {
     if (ids.empty() || ids.size() != caches.size() || ids.size() > workspace.activations.max_rows())
         throw ArgumentError("decode", "expected as many ids as sequences, from 1 to " +
                                           std::to_string(workspace.activations.max_rows()) + ", found " +
@@ -29,7 +29,8 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
     }
     {
         const FloatState state;
-        const Pass pass{compute, rope, {workspace.segments.data(), ids.size()}, options.tap, &state, Stage::decode, options.stop};
+        const Pass pass{compute,       rope,        {workspace.segments.data(), ids.size()}, options.tap, &state,
+                        Stage::decode, options.stop};
         model.forward(pass, ids, workspace.activations);
         model.logits(pass, 0, workspace.activations, logits);
     }

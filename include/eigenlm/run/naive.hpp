@@ -10,7 +10,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// The logits behind the last of `ids`, [1, vocab], from nothing but the ids: `cache` is emptied and `rope` computed
 /// anew. Errors as prefill's; the cache is empty then.
 inline void naive(const AnyTransformer& model, const Compute& compute, RopeTable& rope, KvCache& cache,
-           Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
+                  Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits,
+                  const PassOptions& options = {}) {
     cache.truncate(0);
     check_room(cache, rope, ids.size(), "naive");
     rope.compute(0, ids.size(), compute.pool);

@@ -10,12 +10,13 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// Appends `ids` to the sequence in `cache`, as many rows at a time as the workspace holds.
 ///
-/// logits: [rows, vocab]; the logits behind the last `logits.rows` of the ids: 1 row to go on generating, ids.size() rows
-/// to score a text. Throws ArgumentError (no ids, an id out of range, a wrong size of logits, parts that do not fit
-/// together), StateError (the context is full) or CancelledError; whatever is thrown, also by the callbacks, the cache
-/// then holds what it held before.
+/// logits: [rows, vocab]; the logits behind the last `logits.rows` of the ids: 1 row to go on generating, ids.size()
+/// rows to score a text. Throws ArgumentError (no ids, an id out of range, a wrong size of logits, parts that do not
+/// fit together), StateError (the context is full) or CancelledError; whatever is thrown, also by the callbacks, the
+/// cache then holds what it held before.
 inline void prefill(const AnyTransformer& model, const Compute& compute, const RopeTable& rope, KvCache& cache,
-             Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits, const PassOptions& options = {}) {
+                    Workspace& workspace, std::span<const TokenId> ids, Rows<float> logits,
+                    const PassOptions& options = {}) {
     if (ids.empty()) throw ArgumentError("prefill", "expected at least one id, found none");
     check_fit(model, compute, rope, cache, workspace, "prefill");
     check_ids(ids, model.config(), "prefill");

@@ -64,8 +64,8 @@ inline void check_room(const KvCache& cache, const RopeTable& rope, std::size_t 
         throw StateError(where, "the context is full: " + std::to_string(cache.length()) + " positions held and " +
                                     std::to_string(count) + " to come, room for " + std::to_string(cache.capacity()));
     if (cache.length() + count > rope.positions())
-        throw ArgumentError(where, "the RoPE table has " + std::to_string(rope.positions()) + " positions, expected at least " +
-                                       std::to_string(cache.length() + count));
+        throw ArgumentError(where, "the RoPE table has " + std::to_string(rope.positions()) +
+                                       " positions, expected at least " + std::to_string(cache.length() + count));
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

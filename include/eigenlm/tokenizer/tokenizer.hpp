@@ -166,7 +166,8 @@ EIGENLM_LARGE std::vector<TokenId> Tokenizer::encode(std::string_view text, Enco
     return ids;
 }
 
-EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch,
+                                           std::vector<TokenId>& ids) const {
     const std::string normalized = nfc_ ? unicode::nfc(text) : std::string();
     detail::split_at_matches(
         in_normalized_, nfc_ ? std::string_view(normalized) : text,
@@ -174,7 +175,8 @@ EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, BpeScratch& sc
         [&](TokenId id) { ids.push_back(id); });
 }
 
-EIGENLM_LARGE void Tokenizer::encode_normalized(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+EIGENLM_LARGE void Tokenizer::encode_normalized(std::string_view text, BpeScratch& scratch,
+                                                std::vector<TokenId>& ids) const {
     for (std::size_t pos = 0; pos < text.size();) {
         const std::size_t end = piece_end(split_, text, pos);
         bpe_.encode(text.substr(pos, end - pos), scratch, ids);

@@ -16,7 +16,7 @@ struct LayerWeights {
     Buffer<float> qkv_bias;        ///< [query_size + 2 kv_size], or empty
     /// Gains over a head of q and k, [head_dim], or empty.
     /// @{
-    Buffer<float> q_norm, k_norm;     // [head_dim], or empty
+    Buffer<float> q_norm, k_norm;  // [head_dim], or empty
     /// @}
     Matrix<Weight> attention_output;  ///< [hidden, query_size]
     Buffer<float> mlp_norm;           ///< [hidden]
@@ -36,7 +36,8 @@ struct ModelWeights {
     /// Bytes of all packed matrices.
     std::size_t bytes() const {
         std::size_t total = embedding.bytes() + head.bytes();
-        for (const auto& l : layers) total += l.qkv.bytes() + l.attention_output.bytes() + l.gate_up.bytes() + l.down.bytes();
+        for (const auto& l : layers)
+            total += l.qkv.bytes() + l.attention_output.bytes() + l.gate_up.bytes() + l.down.bytes();
         return total;
     }
 };

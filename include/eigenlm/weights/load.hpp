@@ -63,7 +63,8 @@ class WeightLoader {
         weights.layers.resize(config_.num_layers);
         for (std::size_t l = 0; l < config_.num_layers; ++l) layer(l, weights.layers[l]);
         weights.final_norm = vector(final_norm_names(config_));
-        if (!config_.tie_word_embeddings) plan(weights.head = matrix(config_.hidden_size, head_names(config_)), head_names(config_));
+        if (!config_.tie_word_embeddings)
+            plan(weights.head = matrix(config_.hidden_size, head_names(config_)), head_names(config_));
         run();
         return weights;
     }
@@ -139,8 +140,8 @@ class WeightLoader {
         for (const TensorName& t : names) outputs += t.rows;
         return Matrix<Weight>(outputs, inputs, options_.layout);
     }
-    /// Notes down what goes into a matrix: a few panels' rows at a time, so that they are still in the cache of the thread
-    /// that has read them when it packs them.
+    /// Notes down what goes into a matrix: a few panels' rows at a time, so that they are still in the cache of the
+    /// thread that has read them when it packs them.
     void plan(Matrix<Weight>& matrix, const TensorNames& names) {
         constexpr std::size_t elements = std::size_t{1} << 17;
         const std::size_t rows = round_up(std::max<std::size_t>(1, elements / matrix.inputs()), lanes);
@@ -185,8 +186,8 @@ class WeightLoader {
         for (std::size_t i = 0; i < count; ++i) {
             staging.narrow[i] = Weight::narrow(staging.wide[i]);
             if (!is_finite(Weight::widen(staging.narrow[i])) && is_finite(staging.wide[i]))
-                throw UnsupportedError(tensor.where, "a weight of " + std::to_string(staging.wide[i]) + " does not fit into " +
-                                                         to_string(Weight::type));
+                throw UnsupportedError(tensor.where, "a weight of " + std::to_string(staging.wide[i]) +
+                                                         " does not fit into " + to_string(Weight::type));
         }
         return staging.narrow.data();
     }
@@ -221,26 +222,6 @@ class WeightLoader {
     std::size_t packed_bytes_ = 0;      // of all matrices, filled up
     std::size_t done_ = 0, total_ = 0;  // elements
 };
-
-/// `config`, untied where the source holds a head that differs from the embedding, whatever the config says: as in
-/// transformers.
-inline ModelConfig resolve_tying(ModelConfig config, const TensorSource& source) {
-    const std::string head_name = head_names(config).front().name, embedding_name = embedding_names(config).front().name;
-    if (!config.tie_word_embeddings || !source.contains(head_name)) return config;
-    const std::array shape{config.vocab_size, config.hidden_size};
-    const Tensor head = source.tensor(head_name, shape), embedding = source.tensor(embedding_name, shape);
-    constexpr std::size_t piece = std::size_t{1} << 20;  // elements
-    std::vector<std::byte> a, b;
-    for (std::size_t first = 0; config.tie_word_embeddings && first < head.size(); first += piece) {
-        const std::size_t count = std::min(piece, head.size() - first);
-        a.resize(count * size_of(head.dtype));
-        b.resize(count * size_of(embedding.dtype));
-        head.read_bytes(first, a);
-        embedding.read_bytes(first, b);
-        config.tie_word_embeddings = a == b;
-    }
-    return config;
-}
 
 /// A model's weights out of `source`, converted to Weight and packed. Throws what the source throws, ResourceError when
 /// memory does not suffice, UnsupportedError for a number beyond Weight's range, CancelledError.

@@ -161,7 +161,8 @@ class Matrix {
             for (std::size_t j = 0; j < width; ++j)
                 std::memcpy(to + k * lanes + j * pair, rows + j * inputs_ + k, pair * sizeof(Storage));
         for (; k < inputs_; ++k)  // half a pair
-            for (std::size_t j = 0; j < width; ++j) to[k / pair * pair * lanes + j * pair + k % pair] = rows[j * inputs_ + k];
+            for (std::size_t j = 0; j < width; ++j)
+                to[k / pair * pair * lanes + j * pair + k % pair] = rows[j * inputs_ + k];
     }
 
     std::size_t outputs_ = 0, inputs_ = 0;

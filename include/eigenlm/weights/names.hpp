@@ -26,7 +26,8 @@ struct LayerNames {
 
 /// Hugging Face's names in Llama, Mistral, Qwen2 and Qwen3.
 inline LayerNames layer_names(const ModelConfig& config, std::size_t l) {
-    const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.", mlp = layer + "mlp.";
+    const std::string layer = "model.layers." + std::to_string(l) + ".", attention = layer + "self_attn.",
+                      mlp = layer + "mlp.";
     const std::size_t h = config.hidden_size, q = config.query_size(), kv = config.kv_size(), d = config.head_dim;
     return {
         .attention_norm = {{layer + "input_layernorm.weight", h}},
@@ -36,13 +37,16 @@ inline LayerNames layer_names(const ModelConfig& config, std::size_t l) {
         .k_norm = {{attention + "k_norm.weight", d}},
         .attention_output = {{attention + "o_proj.weight", h}},
         .mlp_norm = {{layer + "post_attention_layernorm.weight", h}},
-        .gate_up = {{mlp + "gate_proj.weight", config.intermediate_size}, {mlp + "up_proj.weight", config.intermediate_size}},
+        .gate_up = {{mlp + "gate_proj.weight", config.intermediate_size},
+                    {mlp + "up_proj.weight", config.intermediate_size}},
         .down = {{mlp + "down_proj.weight", h}},
     };
 }
 /// The tensors outside the blocks, each [vocab, hidden] or [hidden].
 /// @{
-inline TensorNames embedding_names(const ModelConfig& config) { return {{"model.embed_tokens.weight", config.vocab_size}}; }
+inline TensorNames embedding_names(const ModelConfig& config) {
+    return {{"model.embed_tokens.weight", config.vocab_size}};
+}
 inline TensorNames final_norm_names(const ModelConfig& config) { return {{"model.norm.weight", config.hidden_size}}; }
 inline TensorNames head_names(const ModelConfig& config) { return {{"lm_head.weight", config.vocab_size}}; }
 /// @}

@@ -12,8 +12,8 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// Tensors whose every value follows from the seed, the tensor's name and the index: uniform, with the standard deviation
-/// 1 / sqrt(inputs) that keeps activations of unit size; norm gains lie around 1.
+/// Tensors whose every value follows from the seed, the tensor's name and the index: uniform, with the standard
+/// deviation 1 / sqrt(inputs) that keeps activations of unit size; norm gains lie around 1.
 class RandomWeights final : public TensorSource {
   public:
     /// One seed, one set of weights, on every machine.
@@ -25,10 +25,14 @@ class RandomWeights final : public TensorSource {
         for (const char c : name) key = mix(key ^ static_cast<unsigned char>(c));
         const bool norm = name.ends_with("norm.weight");
         const float center = norm ? 1.0f : 0.0f, width = norm || shape.size() == 1 ? 0.5f : matrix_width(shape.back());
-        return {std::string(name), Dtype::f32, {shape.begin(), shape.end()}, [=](std::size_t first, std::span<std::byte> out) {
+        return {std::string(name),
+                Dtype::f32,
+                {shape.begin(), shape.end()},
+                [=](std::size_t first, std::span<std::byte> out) {
                     for (std::size_t i = 0; i < out.size() / sizeof(float); ++i) {
                         const std::uint64_t bits = mix(key + first + i);
-                        const float value = center + width * (static_cast<float>(bits >> 40) * 0x1p-23f - 1.0f);  // in [-1, 1)
+                        const float value =
+                            center + width * (static_cast<float>(bits >> 40) * 0x1p-23f - 1.0f);  // in [-1, 1)
                         std::memcpy(out.data() + i * sizeof(float), &value, sizeof(float));
                     }
                 }};

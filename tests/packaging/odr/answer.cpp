@@ -1,4 +1,5 @@
-// A unit of its own flags: loads the model and answers. Its function is called EIGENLM_ANSWER and hands out plain types.
+// A unit of its own flags: loads the model and answers. Its function is called EIGENLM_ANSWER and hands out plain
+// types.
 #include <eigenlm/eigenlm.hpp>
 
 std::vector<std::uint32_t> EIGENLM_ANSWER(const char* model) {

@@ -1,4 +1,5 @@
-// A program with eigenlm and a host's Eigen library side by side, each compiled with flags of its own. beside_host MODEL
+// A program with eigenlm and a host's Eigen library side by side, each compiled with flags of its own. beside_host
+// MODEL
 #include <cstdint>
 #include <exception>
 #include <iostream>

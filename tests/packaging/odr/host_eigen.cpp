@@ -1,5 +1,5 @@
-// A library of a host that uses Eigen heavily, compiled with flags of its own: objects by value, products with blocks on
-// the heap, temporaries, a solver. Eigen's types stay within.
+// A library of a host that uses Eigen heavily, compiled with flags of its own: objects by value, products with blocks
+// on the heap, temporaries, a solver. Eigen's types stay within.
 #include <Eigen/Dense>
 
 namespace {
@@ -33,7 +33,8 @@ bool host_eigen_works() {
     for (const Eigen::Index n : {3, 17, 64, 257}) {  // the last one's blocks are on the heap
         const Eigen::MatrixXf a = Eigen::MatrixXf::Random(n, n), b = scaled<Eigen::MatrixXf>(a.transpose(), 0.5f);
         const RowMajor c = a * b, d = scaled<RowMajor>(c, 0.01f);
-        error = std::max({error, product_error(a, b), product_error(c, RowMajor(d.transpose())), product_error(RowMajor(a), b)});
+        error = std::max(
+            {error, product_error(a, b), product_error(c, RowMajor(d.transpose())), product_error(RowMajor(a), b)});
         const Eigen::VectorXf x = scaled<Eigen::VectorXf>(Eigen::VectorXf::Random(n), 2.0f);
         const Eigen::MatrixXf well = b * a + Eigen::MatrixXf::Identity(n, n) * float(n);
         const Eigen::VectorXf solved = well.partialPivLu().solve(well * x);

@@ -28,7 +28,8 @@ inline float block_scores(const AttentionF32& a, const float* q, const Attention
         Vec score = set1(0.0f);
         for (std::size_t d = 0; d < a.head_dim; ++d) score = fma(set1(q[d]), load(panel + d * kv_panel), score);
         score = mul(score, set1(a.scale));
-        if (block.end - first < kv_panel) score = select(first_lanes(block.end - first), score, set1(-__builtin_inff()));
+        if (block.end - first < kv_panel)
+            score = select(first_lanes(block.end - first), score, set1(-__builtin_inff()));
         if (first < block.begin) score = select(first_lanes(block.begin - first), set1(-__builtin_inff()), score);
         store(scores + first, score);
         largest = max(largest, score);
@@ -37,7 +38,8 @@ inline float block_scores(const AttentionF32& a, const float* q, const Attention
 }
 
 /// Takes one block of keys and values into a head's state.
-inline void attend_block(const AttentionF32& a, const float* q, const AttentionBlock& block, const AttentionState& state) {
+inline void attend_block(const AttentionF32& a, const float* q, const AttentionBlock& block,
+                         const AttentionState& state) {
     alignas(64) float weights[kv_block];
     const float block_maximum = block_scores(a, q, block, weights);
     const float maximum = *state.maximum < block_maximum ? block_maximum : *state.maximum;

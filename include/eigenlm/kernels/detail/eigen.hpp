@@ -2,16 +2,15 @@
 // The Eigen backend: the same operations as plain Eigen expressions over our memory. It stands in the benchmarks beside
 // our own kernels and is outside the same-bits contract: Eigen reduces in an order of its own for each shape.
 //
-// A host may use Eigen, too, compiled with other flags; where both have a function of one name, the linker keeps one body,
-// and Eigen's differ in alignment and in how memory is allocated: the host crashes. So nothing here runs Eigen's allocating
-// code (its own matrices; general products), and all maps have a stride type of ours, which is part of the name of what
-// they instantiate. Programs all of whose units have the same flags may define EIGENLM_EIGEN_GEMM: products of many
-// rows are then Eigen's general ones, two to three times as fast. Our examples and benchmarks do.
+// A host may use Eigen, too, compiled with other flags; where both have a function of one name, the linker keeps one
+// body, and Eigen's differ in alignment and in how memory is allocated: the host crashes. So nothing here runs Eigen's
+// allocating code (its own matrices; general products), and all maps have a stride type of ours, which is part of the
+// name of what they instantiate. Programs all of whose units have the same flags may define EIGENLM_EIGEN_GEMM:
+// products of many rows are then Eigen's general ones, two to three times as fast. Our examples and benchmarks do.
+#include <Eigen/Core>
 #include <cmath>
 #include <cstddef>
 #include <vector>
-
-#include <Eigen/Core>
 
 #include "../table.hpp"
 
@@ -38,7 +37,8 @@ inline ConstVector map(const float* data, std::size_t n) { return ConstVector(da
 inline Vector map(float* data, std::size_t n) { return Vector(data, index(n)); }
 
 /// Outputs [begin, end) of the product of x [rows, k] with `weight`, their rows [end - begin, k].
-inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin, const float* bias, Rows<float> out) {
+inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin, const float* bias,
+                     Rows<float> out) {
     Matrix to(out.data + begin, x.rows(), weight.rows(), RowStride(index(out.stride)));
 #if defined(EIGENLM_EIGEN_GEMM)
     if (x.rows() == 1)  // a matrix-vector product where it is one
@@ -53,7 +53,8 @@ inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_
 
 inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
     const std::size_t k = m.x.cols, begin = first * lanes, end = last * lanes < m.out.cols ? last * lanes : m.out.cols;
-    multiply(map(m.x.data, m.x.rows, k, m.x.stride), map(m.weight + begin * k, end - begin, k, k), begin, m.bias, m.out);
+    multiply(map(m.x.data, m.x.rows, k, m.x.stride), map(m.weight + begin * k, end - begin, k, k), begin, m.bias,
+             m.out);
 }
 
 /// 16-bit weights, widened a few outputs at a time.
@@ -103,7 +104,8 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
 inline void attention_f32(const AttentionF32& a) {
     const auto q = map(a.q, a.group, a.head_dim, a.head_dim);
     std::vector<float> memory(a.group * a.length);
-    Matrix weights(memory.data(), index(a.group), index(a.length), RowStride(index(a.length)));  // a plain softmax over the whole row
+    Matrix weights(memory.data(), index(a.group), index(a.length),
+                   RowStride(index(a.length)));  // a plain softmax over the whole row
     const std::size_t first_panel = a.first / kv_panel * kv_panel, first_block = a.first / kv_block * kv_block;
     for (std::size_t begin = first_panel; begin < a.length; begin += kv_panel) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
@@ -122,7 +124,8 @@ inline void attention_f32(const AttentionF32& a) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const std::size_t valid = a.length - begin < kv_block ? a.length - begin : kv_block;
         const std::size_t skipped = a.first > begin ? a.first - begin : 0;
-        const auto values = map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
+        const auto values =
+            map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
         out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)).lazyProduct(values);
     }
 }

@@ -27,8 +27,8 @@ inline void matmul_tile(const Matmul<float, Weight>& m, std::size_t row, std::si
         for (std::size_t r = 0; r < RowCount; ++r) store_tile(m, row + r, first_panel + p, total[r][p]);
 }
 
-/// bf16 in the order of AMX's TDPBF16PS: of every 32 inputs, one chain over the even ones and one over the odd ones; their
-/// sum is added to the total.
+/// bf16 in the order of AMX's TDPBF16PS: of every 32 inputs, one chain over the even ones and one over the odd ones;
+/// their sum is added to the total.
 template <std::size_t RowCount, std::size_t PanelCount>
 inline void matmul_tile(const MatmulBf16& m, std::size_t row, std::size_t first_panel) {
     const std::size_t chunks = (m.x.cols + bf16_chunk - 1) / bf16_chunk, panel_size = chunks * bf16_chunk * lanes;

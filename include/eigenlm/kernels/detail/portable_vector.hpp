@@ -82,8 +82,8 @@ struct VecInt {
 /// All bits of a lane set where something holds.
 using Mask = VecInt;
 
-#define EIGENLM_EACH_QUAD(Result, expression) \
-    Result result;                            \
+#define EIGENLM_EACH_QUAD(Result, expression)               \
+    Result result;                                          \
     for (int i = 0; i < 4; ++i) result.q[i] = (expression); \
     return result
 
@@ -149,7 +149,9 @@ inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
 inline Vec fma(const Vec& a, const Vec& b, const Vec& c) { EIGENLM_EACH_QUAD(Vec, fma(a.q[i], b.q[i], c.q[i])); }
 #endif
 inline Mask less(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Mask, (QuadInt)(a.q[i] < b.q[i])); }
-inline Vec select(const Mask& m, const Vec& yes, const Vec& no) { EIGENLM_EACH_QUAD(Vec, select(m.q[i], yes.q[i], no.q[i])); }
+inline Vec select(const Mask& m, const Vec& yes, const Vec& no) {
+    EIGENLM_EACH_QUAD(Vec, select(m.q[i], yes.q[i], no.q[i]));
+}
 /// a where a > b, else b: b where either is NaN, as the processors' max instructions have it
 inline Vec max(const Vec& a, const Vec& b) { return select(less(b, a), a, b); }
 /// Lanes below `count`.
@@ -158,7 +160,9 @@ inline Mask first_lanes(std::size_t count) {
     EIGENLM_EACH_QUAD(Mask, (QuadInt)((QuadInt{0, 1, 2, 3} + 4 * i) < n));
 }
 inline VecInt bits(const Vec& v) { EIGENLM_EACH_QUAD(VecInt, as_int(v.q[i])); }
-inline VecInt sub(const VecInt& a, const VecInt& b) { EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)a.q[i] - (QuadBits)b.q[i])); }
+inline VecInt sub(const VecInt& a, const VecInt& b) {
+    EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)a.q[i] - (QuadBits)b.q[i]));
+}
 inline VecInt set1_int(std::int32_t x) { EIGENLM_EACH_QUAD(VecInt, (QuadInt{x, x, x, x})); }
 inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
 /// 2^n, for n in [-126, 127]
