@@ -61,7 +61,7 @@ void write_checkpoint(const std::filesystem::path& folder) {
             bytes += size;
         }
     };
-    eigenlm::each_matrix(config, add);
+    eigenlm::each_matrix(config, [&](const auto& names, std::size_t, std::size_t inputs) { add(names, inputs); });
     for (std::size_t l = 0; l < config.num_layers; ++l) {
         const eigenlm::LayerNames names = eigenlm::layer_names(config, l);
         add(names.qkv_bias, 0);

@@ -42,7 +42,7 @@ void write_checkpoint(const std::filesystem::path& path, const eigenlm::ModelCon
             bytes += size;
         }
     };
-    eigenlm::each_matrix(config, [&](const auto& names, std::size_t inputs) { add(names, {inputs}); });
+    eigenlm::each_matrix(config, [&](const auto& names, std::size_t, std::size_t inputs) { add(names, {inputs}); });
     for (std::size_t l = 0; l < config.num_layers; ++l) {
         add(eigenlm::layer_names(config, l).attention_norm, {});
         add(eigenlm::layer_names(config, l).mlp_norm, {});

@@ -3,47 +3,41 @@
 #include "table.hpp"
 
 #if EIGENLM_DEFINE_LARGE
+#include "detail/amx.hpp"
+#include "detail/avx2.hpp"
+#include "detail/avx512.hpp"
 #include "detail/eigen.hpp"
 #include "detail/portable.hpp"
 #endif
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// The kernels of a level that this machine runs.
+/// The kernels of a level. Throws ArgumentError when this machine does not run it.
 EIGENLM_LARGE const KernelTable& kernels(Isa isa);
 
 #if EIGENLM_DEFINE_LARGE
+#define EIGENLM_KERNEL_TABLE(isa_, layout_, matmul_bf16_, space)                                              \
+    {                                                                                                         \
+        .isa = Isa::isa_, .layout = WeightLayout::layout_, .matmul_f32 = detail::space::matmul_f32,           \
+        .matmul_bf16 = detail::matmul_bf16_::matmul_bf16, .matmul_f16 = detail::space::matmul_f16,            \
+        .pack_bf16 = detail::matmul_bf16_::pack_bf16, .rms_norm = detail::space::rms_norm,                    \
+        .rope = detail::space::rope, .attention_f32 = detail::space::attention_f32,                           \
+        .silu_mul = detail::space::silu_mul, .add = detail::space::add,                                       \
+        .exp_shifted = detail::space::exp_shifted,                                                            \
+    }
 EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
-    static constexpr KernelTable eigen = {
-        .isa = Isa::eigen,
-        .layout = WeightLayout::rows,
-        .matmul_f32 = detail::eigen::matmul_f32,
-        .matmul_bf16 = detail::eigen::matmul_bf16,
-        .matmul_f16 = detail::eigen::matmul_f16,
-        .round_bf16 = detail::eigen::round_bf16,
-        .rms_norm = detail::eigen::rms_norm,
-        .rope = detail::eigen::rope,
-        .attention_f32 = detail::eigen::attention_f32,
-        .silu_mul = detail::eigen::silu_mul,
-        .add = detail::eigen::add,
-        .exp_shifted = detail::eigen::exp_shifted,
+    static constexpr KernelTable tables[] = {
+        EIGENLM_KERNEL_TABLE(eigen, rows, eigen, eigen),
+        EIGENLM_KERNEL_TABLE(portable, panels, portable, portable),
+#if defined(__x86_64__)
+        EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2),
+        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512),
+        EIGENLM_KERNEL_TABLE(amx, panels, amx, avx512),
+#endif
     };
-    static constexpr KernelTable portable = {
-        .isa = Isa::portable,
-        .layout = WeightLayout::panels,
-        .matmul_f32 = detail::portable::matmul_f32,
-        .matmul_bf16 = detail::portable::matmul_bf16,
-        .matmul_f16 = detail::portable::matmul_f16,
-        .round_bf16 = detail::portable::round_bf16,
-        .rms_norm = detail::portable::rms_norm,
-        .rope = detail::portable::rope,
-        .attention_f32 = detail::portable::attention_f32,
-        .silu_mul = detail::portable::silu_mul,
-        .add = detail::portable::add,
-        .exp_shifted = detail::portable::exp_shifted,
-    };
-    return isa == Isa::eigen ? eigen : portable;
+    return tables[static_cast<std::size_t>(require_runs(isa, "isa"))];
 }
+#undef EIGENLM_KERNEL_TABLE
 #endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI

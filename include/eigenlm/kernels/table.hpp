@@ -25,18 +25,39 @@ enum class RopeLayout {
 /// multiple.
 inline constexpr std::size_t bf16_chunk = 32;
 
-/// out[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]
-template <class Input, class Weight>
+/// What becomes of a product's sums.
+enum class Epilogue {
+    store,  ///< out = sum
+    add,    ///< out += sum
+    /// out = silu(gate) * up, where panels of 16 gates and of 16 ups lie in the matrix in turn: half as many columns.
+    silu_mul,
+};
+
+/// sum[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]; and then the epilogue.
+template <class Weight>
 struct Matmul {
-    Rows<const Input> x;   ///< [rows, k]; bf16: filled up with zeros to a multiple of bf16_chunk
-    const Weight* weight;  ///< packed in the table's layout, [n, k]
-    const float* bias;     ///< [n], or null
-    Rows<float> out;       ///< [rows, n]
+    Rows<const float> x;   ///< [rows, k]; bf16: what pack_bf16 has made of that
+    const Weight* weight;  ///< [outputs, k], packed in the table's layout
+    std::size_t outputs;   ///< n
+    const float* bias;     ///< [outputs], or null
+    Epilogue epilogue;     ///< what becomes of the sums
+    Rows<float> out;       ///< [rows, outputs], of silu_mul [rows, at most outputs / 2]
+    float* partial;        ///< room for unfinished sums: kernels that need it do without, but are slower
+    std::size_t partial_size;  ///< of `partial`; best is matmul_partial(rows, outputs)
 };
 /// f32 weights.
-using MatmulF32 = Matmul<float, float>;
-using MatmulF16 = Matmul<float, std::uint16_t>;           ///< weights are halfs
-using MatmulBf16 = Matmul<std::uint16_t, std::uint16_t>;  ///< inputs and weights are bfloat16
+struct MatmulF32 : Matmul<float> {};
+/// Weights are halfs.
+struct MatmulF16 : Matmul<std::uint16_t> {};
+/// Inputs and weights are bfloat16.
+struct MatmulBf16 : Matmul<std::uint16_t> {};
+
+/// Room for all unfinished sums of a product of many rows.
+constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {
+    return (rows + 16) * round_up(outputs, 2 * lanes);
+}
+/// Floats that one row of a bf16 product's packed input takes; rows are packed in groups of 16.
+constexpr std::size_t packed_bf16_stride(std::size_t k) { return round_up(k, bf16_chunk); }
 
 /// Softmax attention of one group of query heads, which share one key/value head, at one position.
 struct AttentionF32 {
@@ -70,14 +91,15 @@ struct KernelTable {
     Isa isa;              ///< the level
     WeightLayout layout;  ///< how its products want matrices packed
 
-    /// The outputs of panels [first, last), i.e. columns [16 first, min(n, 16 last)) of `out`.
+    /// The outputs of panels [first, last), i.e. of columns [16 first, 16 last). `first` is even.
     void (*matmul_f32)(const MatmulF32&, std::size_t first, std::size_t last);
     /// The same of bf16 inputs and weights.
     void (*matmul_bf16)(const MatmulBf16&, std::size_t first, std::size_t last);
     /// The same of f16 weights.
     void (*matmul_f16)(const MatmulF16&, std::size_t first, std::size_t last);
-    /// out = x rounded to bfloat16, n numbers, and zeros up to a multiple of bf16_chunk
-    void (*round_bf16)(const float* x, std::size_t n, std::uint16_t* out);
+    /// Row `row` of a bf16 product's input of `rows` rows: x, n numbers, rounded to bfloat16, and zeros behind them, in
+    /// this level's order. packed: round_up(rows, 16) * packed_bf16_stride(n) floats, for all rows
+    void (*pack_bf16)(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed);
     /// out = x / sqrt(mean(x^2) + epsilon) * gain, n numbers; out may be x
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.

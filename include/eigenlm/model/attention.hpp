@@ -76,7 +76,7 @@ class AttentionHeads {
                     .head_dim = d,
                     .scale = scale_,
                     .out = a.attended[row] + first,
-                    .scratch = a.scratch(thread),
+                    .scratch = a.attention(thread),
                 });
             });
         }
@@ -109,10 +109,10 @@ class Attention {
           qkv_bias_(std::move(w.qkv_bias)),
           output_(std::move(w.attention_output)) {}
 
-    /// a.normed -> a.projected; the rows' keys and values go into their caches.
+    /// a.hidden += what attention makes of a.normed; the rows' keys and values go into their caches.
     void operator()(const Pass& pass, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply(pass.compute, a.normed, qkv_, bias, a.qkv, a.narrow);
+        multiply(pass.compute, a.normed, qkv_, bias, Epilogue::store, a.qkv, a.scratch);
         pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
             heads_.norm(pass, a);
@@ -121,8 +121,7 @@ class Attention {
         heads_.rotate_and_store(pass, a);
         pass.show_qkv(heads_.layer(), a, "q_rope", "k_rope");
         heads_.attend(pass, a);
-        multiply(pass.compute, a.attended, output_, nullptr, a.projected, a.narrow);
-        pass.show("o_proj", static_cast<int>(heads_.layer()), a.projected);
+        add_product(pass, heads_.layer(), a, a.attended, output_, "o_proj");
     }
 
   private:

@@ -25,13 +25,10 @@ class DecoderBlock {
         attention_norm_(pass.compute, a.hidden, a.normed);
         show("input_layernorm", a.normed);
         attention_(pass, a);
-        add(pass.compute, a.projected, a.hidden);
 
         mlp_norm_(pass.compute, a.hidden, a.normed);
         show("post_attention_layernorm", a.normed);
-        mlp_(pass, a);
-        show("down_proj", a.projected);
-        add(pass.compute, a.projected, a.hidden);
+        mlp_(pass, layer, a);
         show("layer", a.hidden);
     }
 

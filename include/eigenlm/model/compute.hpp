@@ -31,24 +31,18 @@ void each_row(const Compute& compute, std::size_t rows, std::size_t work, const 
         compute.pool.for_each(rows, 1, part);
 }
 
-/// Room for the rows of a product's input in another type.   [max rows, largest number of inputs, filled up]
-using NarrowRows = Buffer<std::uint16_t>;
+/// What products of several rows need beside their input and output, allocated once.
+struct ProductScratch {
+    /// For products of up to `rows` rows, `inputs` inputs and `outputs` outputs.
+    ProductScratch(std::size_t rows, std::size_t inputs, std::size_t outputs)
+        : packed(checked_mul(round_up(rows, 16), packed_bf16_stride(inputs), "workspace")),
+          partial(checked_mul(rows + 16, round_up(outputs, 2 * lanes), "workspace")) {}
+
+    Buffer<float> packed;   ///< the input, as pack_bf16 leaves it
+    Buffer<float> partial;  ///< unfinished sums
+};
 
 namespace detail {
-
-template <class Weight>
-auto product(const Compute&, Rows<const float> x, const Matrix<Weight>& weight, const float* bias, Rows<float> out,
-             NarrowRows&) {
-    return Matmul<float, typename Weight::Storage>{x, weight.data(), bias, out};
-}
-/// bf16 weights take bf16 inputs, as the hardware's instructions do.
-inline MatmulBf16 product(const Compute& compute, Rows<const float> x, const Matrix<Bf16>& weight, const float* bias,
-                          Rows<float> out, NarrowRows& narrow) {
-    const Rows<std::uint16_t> rounded = {narrow.data(), x.rows, x.cols, round_up(x.cols, bf16_chunk)};
-    each_row(compute, x.rows, x.rows * x.cols,
-             [&](std::size_t r, std::size_t) { compute.kernels.round_bf16(x[r], x.cols, rounded[r]); });
-    return {rounded, weight.data(), bias, out};
-}
 
 inline void run(const KernelTable& kernels, const MatmulF32& m, std::size_t first, std::size_t last) {
     kernels.matmul_f32(m, first, last);
@@ -60,20 +54,43 @@ inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t fir
     kernels.matmul_bf16(m, first, last);
 }
 
+template <class Weight>
+struct MatmulOf;
+template <>
+struct MatmulOf<F32> {
+    using Type = MatmulF32;
+};
+template <>
+struct MatmulOf<F16> {
+    using Type = MatmulF16;
+};
+template <>
+struct MatmulOf<Bf16> {
+    using Type = MatmulBf16;
+};
+
 }  // namespace detail
 
-/// out = x * weight^T + bias.   x: [rows, inputs], bias: [outputs] or null, out: [rows, outputs]
+/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], bias: [outputs] or null, out:
+/// [rows, outputs]; see Epilogue
 template <class Weight>
 void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
-              Rows<float> out, NarrowRows& narrow) {
-    const auto product = detail::product(compute, x, weight, bias, out, narrow);
+              Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
+    if constexpr (Weight::type == WeightType::bf16) {  // takes bf16 inputs, as the hardware's instructions do
+        each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
+            compute.kernels.pack_bf16(x[r], x.cols, r, x.rows, scratch.packed.data());
+        });
+        x.data = scratch.packed.data();
+    }
+    const typename detail::MatmulOf<Weight>::Type product = {
+        {x, weight.data(), weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}};
     const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
         detail::run(compute.kernels, product, first, last);
     };
     if (x.rows * weight.inputs() * weight.outputs() < detail::parallel_work)
         panels(0, weight.panels(), 0);
     else
-        compute.pool.split(weight.panels(), 1, panels);
+        compute.pool.split(weight.panels(), 2, panels);
 }
 
 /// hidden += x, [rows, cols]

@@ -61,16 +61,15 @@ class Activations {
     /// Room for `max_rows` rows on `threads` threads. Throws ArgumentError for no rows and for a config that no
     /// model has (see check), ResourceError when the memory cannot be had.
     Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
-        : narrow((check(c), checked_mul(max_rows, widest(c), "workspace"))),
-          max_rows_(max_rows),
+        : scratch((check(c), max_rows), widest_input(c), widest_output(c)), max_rows_(max_rows),
           hidden_(storage(max_rows, c.hidden_size)),
           normed_(storage(max_rows, c.hidden_size)),
           projected_(storage(max_rows, c.hidden_size)),
           qkv_(storage(max_rows, c.qkv_size())),
           attended_(storage(max_rows, c.query_size())),
-          gate_up_(storage(max_rows, 2 * c.intermediate_size)),
-          scratch_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
-          scratch_(checked_mul(scratch_size_, threads, "workspace")),
+          fed_(storage(max_rows, c.intermediate_size)),
+          attention_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
+          attention_(checked_mul(attention_size_, threads, "workspace")),
           config_(c) {
         if (max_rows == 0) throw ArgumentError("workspace", "expected room for at least 1 row, found none");
         resize(max_rows);
@@ -83,8 +82,8 @@ class Activations {
     /// Whether it was made for models of this shape and for so many threads.
     bool fits(const ModelConfig& c, std::size_t threads) const {
         return hidden.cols == c.hidden_size && qkv.cols == c.qkv_size() && attended.cols == c.query_size() &&
-               gate_up.cols == 2 * c.intermediate_size && scratch_.size() >= scratch_size_ * threads &&
-               scratch_size_ >= attention_scratch(c.group(), c.head_dim);
+               fed.cols == c.intermediate_size && attention_.size() >= attention_size_ * threads &&
+               attention_size_ >= attention_scratch(c.group(), c.head_dim);
     }
     /// The rows of the coming pass. Throws ArgumentError for more than max_rows().
     void resize(std::size_t rows) {
@@ -96,32 +95,32 @@ class Activations {
         projected = view(projected_, rows, config_.hidden_size);
         qkv = view(qkv_, rows, config_.qkv_size());
         attended = view(attended_, rows, config_.query_size());
-        gate_up = view(gate_up_, rows, 2 * config_.intermediate_size);
+        fed = view(fed_, rows, config_.intermediate_size);
     }
 
     Rows<float> hidden;     ///< [rows, hidden]: the residual stream
     Rows<float> normed;     ///< [rows, hidden]
-    Rows<float> projected;  ///< [rows, hidden]: what a sub-block adds to the stream
+    Rows<float> projected;  ///< [rows, hidden]: what a sub-block adds to the stream, where somebody looks
     Rows<float> qkv;        ///< [rows, query_size + 2 kv_size]
     Rows<float> attended;   ///< [rows, query_size]: the heads' outputs
-    Rows<float> gate_up;    ///< [rows, 2 intermediate]
-    NarrowRows narrow;      ///< a product's input, rounded
+    Rows<float> fed;        ///< [rows, intermediate]: silu(gate) * up
+    ProductScratch scratch;  ///< of the products
 
-    /// The parts of qkv and gate_up, of the pass's rows.
+    /// The parts of qkv, of the pass's rows.
     /// @{
     Rows<float> q() const { return qkv.columns(0, config_.query_size()); }
     Rows<float> k() const { return qkv.columns(config_.query_size(), config_.kv_size()); }
     Rows<float> v() const { return qkv.columns(config_.query_size() + config_.kv_size(), config_.kv_size()); }
-    Rows<float> gate() const { return gate_up.columns(0, config_.intermediate_size); }
-    Rows<float> up() const { return gate_up.columns(config_.intermediate_size, config_.intermediate_size); }
     /// @}
     /// One thread's own scratch for attention.
-    float* scratch(std::size_t thread) { return scratch_.data() + thread * scratch_size_; }
+    float* attention(std::size_t thread) { return attention_.data() + thread * attention_size_; }
 
   private:
-    /// Of the inputs of all products, filled up as they must be.
-    static std::size_t widest(const ModelConfig& c) {
-        return round_up(std::max({c.hidden_size, c.query_size(), c.intermediate_size}), bf16_chunk);
+    static std::size_t widest_input(const ModelConfig& c) {
+        return std::max({c.hidden_size, c.query_size(), c.intermediate_size});
+    }
+    static std::size_t widest_output(const ModelConfig& c) {
+        return std::max({c.hidden_size, c.qkv_size(), gate_up_outputs(c)});
     }
     static Buffer<float> storage(std::size_t rows, std::size_t cols) {
         return Buffer<float>(checked_mul(rows, round_up(cols, lanes), "workspace"));
@@ -131,9 +130,9 @@ class Activations {
     }
 
     std::size_t max_rows_;
-    Buffer<float> hidden_, normed_, projected_, qkv_, attended_, gate_up_;
-    std::size_t scratch_size_;
-    Buffer<float> scratch_;
+    Buffer<float> hidden_, normed_, projected_, qkv_, attended_, fed_;
+    std::size_t attention_size_;
+    Buffer<float> attention_;
     ModelConfig config_;
 };
 
@@ -141,6 +140,16 @@ inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* 
     show(q, static_cast<int>(layer), a.q());
     show(k, static_cast<int>(layer), a.k());
     if (v) show(v, static_cast<int>(layer), a.v());
+}
+
+/// a.hidden += x * weight^T, in one go unless somebody wants to see the product under `name`: the same bits.
+template <class Weight>
+void add_product(const Pass& pass, std::size_t layer, Activations& a, Rows<const float> x, const Matrix<Weight>& weight,
+                 const char* name) {
+    if (!pass.tap) return multiply(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
+    multiply(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
+    pass.show(name, static_cast<int>(layer), a.projected);
+    add(pass.compute, a.projected, a.hidden);
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -71,7 +71,7 @@ class Transformer final : public AnyTransformer {
         const Rows<float> normed = a.normed.middle(first, out.rows);
         final_norm_(pass.compute, a.hidden.middle(first, out.rows), normed);
         pass.show("norm", -1, normed);
-        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, out, a.narrow);
+        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, Epilogue::store, out, a.scratch);
     }
 
     WeightType dtype() const override { return Weight::type; }

@@ -20,7 +20,7 @@ struct LayerWeights {
     /// @}
     Matrix<Weight> attention_output;  ///< [hidden, query_size]
     Buffer<float> mlp_norm;           ///< [hidden]
-    Matrix<Weight> gate_up;           ///< [2 intermediate, hidden]: gate rows, then up rows
+    Matrix<Weight> gate_up;           ///< [gate_up_outputs, hidden]: 16 gates, their 16 ups, and so on
     Matrix<Weight> down;              ///< [hidden, intermediate]
 };
 

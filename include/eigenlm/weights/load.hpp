@@ -32,7 +32,7 @@ struct WeightOptions {
 inline WeightType stored_type(const ModelConfig& config, const TensorSource& source) {
     std::optional<Dtype> common;
     bool mixed = false;
-    each_matrix(config, [&](const TensorNames& names, std::size_t inputs) {
+    each_matrix(config, [&](const TensorNames& names, std::size_t, std::size_t inputs) {
         for (const TensorName& t : names) {
             const Dtype dtype = source.tensor(t.name, std::array{t.rows, inputs}).dtype;
             mixed = mixed || dtype != common.value_or(dtype);
@@ -59,23 +59,26 @@ class WeightLoader {
         check_memory();
         ModelWeights<Weight> weights;
         weights.config = config_;
-        plan(weights.embedding = matrix(config_.hidden_size, embedding_names(config_)), embedding_names(config_));
+        weights.embedding = matrix(config_.vocab_size, config_.hidden_size);
+        plan(weights.embedding, embedding_names(config_));
         weights.layers.resize(config_.num_layers);
         for (std::size_t l = 0; l < config_.num_layers; ++l) layer(l, weights.layers[l]);
         weights.final_norm = vector(final_norm_names(config_));
-        if (!config_.tie_word_embeddings)
-            plan(weights.head = matrix(config_.hidden_size, head_names(config_)), head_names(config_));
+        if (!config_.tie_word_embeddings) {
+            weights.head = matrix(config_.vocab_size, config_.hidden_size);
+            plan(weights.head, head_names(config_));
+        }
         run();
         return weights;
     }
 
   private:
     using Storage = typename Weight::Storage;
-    /// Rows [begin, end) of a tensor, which become the matrix's rows from first + begin on.
+    /// Rows [begin, end) of a tensor. Row 0 becomes the matrix's row `first`, row 16 its row first + `distance`.
     struct Piece {
         const Tensor* tensor;
         Matrix<Weight>* matrix;
-        std::size_t first, begin, end;
+        std::size_t first, distance, begin, end;
     };
     /// One thread's rows on their way from the file into panels.
     struct Staging {
@@ -88,14 +91,14 @@ class WeightLoader {
         const std::size_t h = config_.hidden_size;
         const LayerNames names = layer_names(config_, l);
         weights.attention_norm = vector(names.attention_norm);
-        plan(weights.qkv = matrix(h, names.qkv), names.qkv);
+        plan(weights.qkv = matrix(config_.qkv_size(), h), names.qkv);
         if (options_.qkv_bias) weights.qkv_bias = vector(names.qkv_bias);
         if (options_.qk_norm) weights.q_norm = vector(names.q_norm);
         if (options_.qk_norm) weights.k_norm = vector(names.k_norm);
-        plan(weights.attention_output = matrix(config_.query_size(), names.attention_output), names.attention_output);
+        plan(weights.attention_output = matrix(h, config_.query_size()), names.attention_output);
         weights.mlp_norm = vector(names.mlp_norm);
-        plan(weights.gate_up = matrix(h, names.gate_up), names.gate_up);
-        plan(weights.down = matrix(config_.intermediate_size, names.down), names.down);
+        plan_in_turn(weights.gate_up = matrix(gate_up_outputs(config_), h), names.gate_up);
+        plan(weights.down = matrix(h, config_.intermediate_size), names.down);
     }
 
     /// Looks every tensor up once before anything is allocated, and counts the elements for the progress.
@@ -104,12 +107,8 @@ class WeightLoader {
             total_ += tensor.size();
             if (tensor.size() > largest_.size()) largest_ = tensor;
         };
-        each_matrix(config_, [&](const TensorNames& names, std::size_t inputs) {
-            std::size_t outputs = 0;
-            for (const TensorName& t : names) {
-                count(source_.tensor(t.name, std::array{t.rows, inputs}));
-                outputs += t.rows;
-            }
+        each_matrix(config_, [&](const TensorNames& names, std::size_t outputs, std::size_t inputs) {
+            for (const TensorName& t : names) count(source_.tensor(t.name, std::array{t.rows, inputs}));
             packed_bytes_ += Matrix<Weight>::packed_bytes(outputs, inputs, options_.layout);
         });
         const auto check = [&](const TensorNames& names) {
@@ -134,24 +133,29 @@ class WeightLoader {
                                                     std::to_string(there) + " available");
     }
 
-    /// Room for several [rows, inputs] tensors, one behind the other.
-    Matrix<Weight> matrix(std::size_t inputs, const TensorNames& names) const {
-        std::size_t outputs = 0;
-        for (const TensorName& t : names) outputs += t.rows;
+    Matrix<Weight> matrix(std::size_t outputs, std::size_t inputs) const {
         return Matrix<Weight>(outputs, inputs, options_.layout);
     }
-    /// Notes down what goes into a matrix: a few panels' rows at a time, so that they are still in the cache of the
-    /// thread that has read them when it packs them.
+    /// Notes down what goes into a matrix, one tensor behind the other.
     void plan(Matrix<Weight>& matrix, const TensorNames& names) {
-        constexpr std::size_t elements = std::size_t{1} << 17;
-        const std::size_t rows = round_up(std::max<std::size_t>(1, elements / matrix.inputs()), lanes);
         std::size_t first = 0;
         for (const TensorName& t : names) {
-            const Tensor& tensor = tensors_.emplace_back(source_.tensor(t.name, std::array{t.rows, matrix.inputs()}));
-            for (std::size_t begin = 0; begin < t.rows; begin += rows)
-                pieces_.push_back({&tensor, &matrix, first, begin, std::min(t.rows, begin + rows)});
+            plan(matrix, t, first, lanes);
             first += t.rows;
         }
+    }
+    /// The same, 16 rows of each tensor in turn.
+    void plan_in_turn(Matrix<Weight>& matrix, const TensorNames& names) {
+        for (std::size_t i = 0; i < names.size(); ++i) plan(matrix, names[i], i * lanes, names.size() * lanes);
+    }
+    /// A few panels' rows at a time, so that they are still in the cache of the thread that has read them when it packs
+    /// them.
+    void plan(Matrix<Weight>& matrix, const TensorName& t, std::size_t first, std::size_t distance) {
+        constexpr std::size_t elements = std::size_t{1} << 17;
+        const std::size_t rows = round_up(std::max<std::size_t>(1, elements / matrix.inputs()), lanes);
+        const Tensor& tensor = tensors_.emplace_back(source_.tensor(t.name, std::array{t.rows, matrix.inputs()}));
+        for (std::size_t begin = 0; begin < t.rows; begin += rows)
+            pieces_.push_back({&tensor, &matrix, first, distance, begin, std::min(t.rows, begin + rows)});
     }
     /// Reads and packs all pieces on all threads. They wait for each other only where progress is reported: about a
     /// hundred times in all.
@@ -175,7 +179,8 @@ class WeightLoader {
         tensor.read_bytes(piece.begin * inputs, staging.bytes);
         const Storage* from = reinterpret_cast<const Storage*>(staging.bytes.data());
         if (tensor.dtype != Weight::dtype) from = convert(tensor, rows * inputs, staging);
-        piece.matrix->set_rows(piece.first + piece.begin, rows, from);
+        for (std::size_t row = piece.begin; row < piece.end; row += lanes, from += lanes * inputs)
+            piece.matrix->set_rows(piece.first + row / lanes * piece.distance, std::min(lanes, piece.end - row), from);
     }
 
     /// staging.bytes in another type, rounded to the nearest. Throws UnsupportedError for a number beyond its range.

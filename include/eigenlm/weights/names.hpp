@@ -13,8 +13,11 @@ struct TensorName {
     std::string name;  ///< in the checkpoint
     std::size_t rows;  ///< see above
 };
-/// Tensors that are kept one behind the other in one matrix or vector.
+/// Tensors that are kept one behind the other in one matrix or vector; or, gates and ups, 16 rows of each in turn.
 using TensorNames = std::vector<TensorName>;
+
+/// Rows of the matrix of gates and ups: as many of each, filled up with zeros to whole panels.
+inline std::size_t gate_up_outputs(const ModelConfig& config) { return 2 * round_up(config.intermediate_size, lanes); }
 
 /// The tensors of one block. Not every family has biases or norms of q and k.
 struct LayerNames {
@@ -51,18 +54,18 @@ inline TensorNames final_norm_names(const ModelConfig& config) { return {{"model
 inline TensorNames head_names(const ModelConfig& config) { return {{"lm_head.weight", config.vocab_size}}; }
 /// @}
 
-/// Calls f(names, inputs) for every weight matrix of a model.
+/// Calls f(names, outputs, inputs) for every weight matrix of a model.
 template <class F>
 void each_matrix(const ModelConfig& config, const F& f) {
-    f(embedding_names(config), config.hidden_size);
+    f(embedding_names(config), config.vocab_size, config.hidden_size);
     for (std::size_t l = 0; l < config.num_layers; ++l) {
         const LayerNames names = layer_names(config, l);
-        f(names.qkv, config.hidden_size);
-        f(names.attention_output, config.query_size());
-        f(names.gate_up, config.hidden_size);
-        f(names.down, config.intermediate_size);
+        f(names.qkv, config.qkv_size(), config.hidden_size);
+        f(names.attention_output, config.hidden_size, config.query_size());
+        f(names.gate_up, gate_up_outputs(config), config.hidden_size);
+        f(names.down, config.hidden_size, config.intermediate_size);
     }
-    if (!config.tie_word_embeddings) f(head_names(config), config.hidden_size);
+    if (!config.tie_word_embeddings) f(head_names(config), config.vocab_size, config.hidden_size);
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

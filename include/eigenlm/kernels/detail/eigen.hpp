@@ -36,10 +36,32 @@ inline ConstMatrix map(const float* data, std::size_t rows, std::size_t cols, st
 inline ConstVector map(const float* data, std::size_t n) { return ConstVector(data, index(n)); }
 inline Vector map(float* data, std::size_t n) { return Vector(data, index(n)); }
 
+/// Eigen writes whole products: the epilogue is a second step.
+template <class Weight>
+void finish(const eigenlm::Matmul<Weight>& m, std::size_t begin, std::size_t end, const float* sums) {
+    const std::size_t columns = end - begin;
+    for (std::size_t r = 0; r < m.x.rows; ++r, sums += columns) {
+        if (m.epilogue == Epilogue::add) {
+            map(m.out[r] + begin, columns) += map(sums, columns);
+            continue;
+        }
+        for (std::size_t j = 0; j < columns; j += 2 * lanes) {
+            const std::size_t column = (begin + j) / 2, left = column < m.out.cols ? m.out.cols - column : 0;
+            const std::size_t width = left < lanes ? left : lanes;
+            const auto gate = map(sums + j, width), up = map(sums + j + lanes, width);
+            map(m.out[r] + column, width) = gate / (1.0f + (-gate).exp()) * up;
+        }
+    }
+}
+
 /// Outputs [begin, end) of the product of x [rows, k] with `weight`, their rows [end - begin, k].
-inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin, const float* bias,
-                     Rows<float> out) {
-    Matrix to(out.data + begin, x.rows(), weight.rows(), RowStride(index(out.stride)));
+template <class Weight>
+void multiply(const eigenlm::Matmul<Weight>& m, const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin) {
+    const std::size_t columns = static_cast<std::size_t>(weight.rows());
+    const bool direct = m.epilogue == Epilogue::store;
+    std::vector<float> sums(direct ? 0 : m.x.rows * columns);
+    Matrix to(direct ? m.out.data + begin : sums.data(), x.rows(), weight.rows(),
+              RowStride(index(direct ? m.out.stride : columns)));
 #if defined(EIGENLM_EIGEN_GEMM)
     if (x.rows() == 1)  // a matrix-vector product where it is one
         to.row(0).transpose().noalias() = weight * x.row(0).transpose();
@@ -48,42 +70,47 @@ inline void multiply(const ConstMatrix& x, const ConstMatrix& weight, std::size_
 #else
     to.noalias() = x.lazyProduct(weight.transpose());
 #endif
-    if (bias) to.array().rowwise() += map(bias + begin, static_cast<std::size_t>(weight.rows())).transpose();
+    if (m.bias) to.array().rowwise() += map(m.bias + begin, columns).transpose();
+    if (!direct) finish(m, begin, begin + columns, sums.data());
+}
+
+/// Where panel `panel` of a matrix begins.
+template <class Weight>
+std::size_t column_of(const eigenlm::Matmul<Weight>& m, std::size_t panel) {
+    return panel * lanes < m.outputs ? panel * lanes : m.outputs;
 }
 
 inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
-    const std::size_t k = m.x.cols, begin = first * lanes, end = last * lanes < m.out.cols ? last * lanes : m.out.cols;
-    multiply(map(m.x.data, m.x.rows, k, m.x.stride), map(m.weight + begin * k, end - begin, k, k), begin, m.bias,
-             m.out);
+    const std::size_t k = m.x.cols, begin = column_of(m, first), end = column_of(m, last);
+    multiply(m, map(m.x.data, m.x.rows, k, m.x.stride), map(m.weight + begin * k, end - begin, k, k), begin);
 }
 
 /// 16-bit weights, widened a few outputs at a time.
 template <class Scalar>
-inline void matmul_widened(const ConstMatrix& x, const std::uint16_t* weight, const float* bias, Rows<float> out,
-                           std::size_t first, std::size_t last) {
-    const std::size_t k = static_cast<std::size_t>(x.cols()), stop = last * lanes < out.cols ? last * lanes : out.cols;
+void matmul_widened(const eigenlm::Matmul<std::uint16_t>& m, const ConstMatrix& x, std::size_t first,
+                    std::size_t last) {
+    const std::size_t k = m.x.cols, stop = column_of(m, last);
     using Stored = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     std::vector<float> wide(64 * k);
-    for (std::size_t begin = first * lanes, end; begin < stop; begin = end) {
+    for (std::size_t begin = column_of(m, first), end; begin < stop; begin = end) {
         end = begin + 64 < stop ? begin + 64 : stop;
-        const auto* const stored = reinterpret_cast<const Scalar*>(weight + begin * k);
+        const auto* const stored = reinterpret_cast<const Scalar*>(m.weight + begin * k);
         Matrix(wide.data(), index(end - begin), index(k), RowStride(index(k))) =
             MatrixMap<const Stored>(stored, index(end - begin), index(k), RowStride(index(k))).template cast<float>();
-        multiply(x, map(wide.data(), end - begin, k, k), begin, bias, out);
+        multiply(m, x, map(wide.data(), end - begin, k, k), begin);
     }
 }
 inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) {
-    matmul_widened<Eigen::half>(map(m.x.data, m.x.rows, m.x.cols, m.x.stride), m.weight, m.bias, m.out, first, last);
+    matmul_widened<Eigen::half>(m, map(m.x.data, m.x.rows, m.x.cols, m.x.stride), first, last);
 }
 inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
-    std::vector<float> x(m.x.rows * m.x.cols);
-    for (std::size_t r = 0; r < m.x.rows; ++r)
-        for (std::size_t k = 0; k < m.x.cols; ++k) x[r * m.x.cols + k] = bf16_to_f32(m.x[r][k]);
-    matmul_widened<Eigen::bfloat16>(map(x.data(), m.x.rows, m.x.cols, m.x.cols), m.weight, m.bias, m.out, first, last);
+    const auto x = map(m.x.data, m.x.rows, m.x.cols, packed_bf16_stride(m.x.cols));
+    matmul_widened<Eigen::bfloat16>(m, x, first, last);
 }
-inline void round_bf16(const float* x, std::size_t n, std::uint16_t* out) {
-    for (std::size_t i = 0; i < n; ++i) out[i] = f32_to_bf16(x[i]);
-    for (std::size_t i = n; i % bf16_chunk != 0; ++i) out[i] = 0;
+inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
+    const std::size_t stride = packed_bf16_stride(n);
+    for (std::size_t i = 0; i < stride; ++i)
+        packed[row * stride + i] = i < n ? bf16_to_f32(f32_to_bf16(x[i])) : 0.0f;
 }
 
 inline void rms_norm(const float* x, const float* gain, float epsilon, std::size_t n, float* out) {

@@ -26,11 +26,13 @@ inline Vec exp(const Vec& x) {
 
 /// The first `count` lanes of p, zeros behind them.
 inline Vec load_first(const float* p, std::size_t count) {
+    if (count == lanes) return load(p);
     alignas(64) float padded[lanes] = {};
     __builtin_memcpy(padded, p, count * sizeof(float));
     return load(padded);
 }
 inline void store_first(float* p, std::size_t count, const Vec& v) {
+    if (count == lanes) return store(p, v);
     alignas(64) float padded[lanes];
     store(padded, v);
     __builtin_memcpy(p, padded, count * sizeof(float));

@@ -1,74 +1,304 @@
 // Included inside each level's namespace: matrix products over packed panels.
 //
 // One output is one chain of fused multiply-adds over k = 0, 1, ..., from zero, then + bias: the same for 1 row as for
-// many, whatever the blocking. Lanes are outputs. A tile keeps several chains going at once, because one alone would
-// wait for each multiply-add to finish: four rows of one panel, or one row of four panels.
+// many, whatever the blocking. Lanes are outputs. A tile of R rows and P panels keeps its R * P chains in registers.
+// Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it two panels at a
+// time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block. Between
+// parts the sums wait in memory: the same chain.
+//
+// The level's Tiles say how many rows and panels fill its registers.
 
-template <class Input, class Weight>
-inline void store_tile(const Matmul<Input, Weight>& m, std::size_t row, std::size_t panel, const Vec& total) {
-    const std::size_t column = panel * lanes, width = m.out.cols - column < lanes ? m.out.cols - column : lanes;
-    store_first(m.out[row] + column, width, m.bias ? add(total, load_first(m.bias + column, width)) : total);
+/// Columns that are finished together: two panels, for an epilogue may need a gate's and an up's.
+inline constexpr std::size_t pair = 2 * lanes;
+
+/// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of two panels.
+struct Prefetch {
+    const char* next;      // of the first panel; null: nothing
+    std::size_t distance;  // bytes to the second one
+    std::size_t lines;     // of 64 bytes, of each
+    std::size_t per_step;
+    void step() {
+        const std::size_t count = per_step < lines ? per_step : lines;
+        for (std::size_t i = 0; i < count; ++i, next += 64) {
+            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(next + distance, 0, 2);
+        }
+        lines -= count;
+    }
+};
+
+/// A tile's part of the inputs, and its sums: rows of `pair` numbers, from zero or as the part before has left them.
+struct Part {
+    std::size_t begin, end;
+    float* sums;
+};
+
+/// Runs step(k, ahead) for every k of a row's product: `ahead` is how far from k the inputs are that must be on their
+/// way from memory: in the same panel, or, at its end, in the panel behind the ones that are being read.
+template <std::size_t Step, class F>
+inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance, const F& step) {
+    const std::size_t border = inputs > distance ? inputs - distance : 0;
+    for (std::size_t k = 0; k < border; k += Step) step(k, distance);
+    for (std::size_t k = border; k < inputs; k += Step) step(k, distance + (panels - 1) * inputs);
 }
 
-/// Weights are f32, or f16 widened: the same arithmetic.
-template <std::size_t RowCount, std::size_t PanelCount, class Weight>
-inline void matmul_tile(const Matmul<float, Weight>& m, std::size_t row, std::size_t first_panel) {
-    const std::size_t panel_size = m.x.cols * lanes;
-    const Weight* const weight = m.weight + first_panel * panel_size;
-    Vec total[RowCount][PanelCount];
-    for (auto& row_totals : total)
-        for (Vec& t : row_totals) t = set1(0.0f);
-    for (std::size_t k = 0; k < m.x.cols; ++k)
-        for (std::size_t p = 0; p < PanelCount; ++p) {
-            const Vec w = load(weight + p * panel_size + k * lanes);
-            for (std::size_t r = 0; r < RowCount; ++r) total[r][p] = fma(set1(m.x[row + r][k]), w, total[r][p]);
+template <std::size_t R, std::size_t P>
+inline void resume(const Part& part, Vec (&total)[R][P]) {
+    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
+        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
+            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * pair + p * lanes);
+}
+template <std::size_t R, std::size_t P>
+inline void suspend(const Part& part, const Vec (&total)[R][P]) {
+    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
+        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) store(part.sums + r * pair + p * lanes, total[r][p]);
+}
+
+/// f32, or f16 widened: the same arithmetic.
+template <std::size_t R, std::size_t P, class Weight>
+inline void multiply_tile(const Matmul<Weight>& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
+                          Prefetch* fetch) {
+    const float* const x = m.x[row];
+    const std::size_t stride = m.x.stride;
+    Vec total[R][P];
+    resume(part, total);
+    const auto step = [&](std::size_t k) {
+        Vec w[P];
+        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + k * lanes);
+        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            const Vec in = set1(x[r * stride + k]);
+            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
         }
-    for (std::size_t p = 0; p < PanelCount; ++p)
-        for (std::size_t r = 0; r < RowCount; ++r) store_tile(m, row + r, first_panel + p, total[r][p]);
+    };
+    if constexpr (R == 1) {
+        stream<1>(part.end, P, 4096 / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
+            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes);
+            step(k);
+        });
+    } else {
+        std::size_t k = part.begin;
+        for (; k + 8 <= part.end; k += 8) {
+            if (k % bf16_chunk == 0) fetch->step();
+            EIGENLM_UNROLL for (std::size_t i = 0; i < 8; ++i) step(k + i);
+        }
+        for (; k < part.end; ++k) step(k);
+    }
+    suspend(part, total);
 }
 
 /// bf16 in the order of AMX's TDPBF16PS: of every 32 inputs, one chain over the even ones and one over the odd ones;
-/// their sum is added to the total.
-template <std::size_t RowCount, std::size_t PanelCount>
-inline void matmul_tile(const MatmulBf16& m, std::size_t row, std::size_t first_panel) {
-    const std::size_t chunks = (m.x.cols + bf16_chunk - 1) / bf16_chunk, panel_size = chunks * bf16_chunk * lanes;
-    const std::uint16_t* const weight = m.weight + first_panel * panel_size;
-    Vec total[RowCount][PanelCount];
-    for (auto& row_totals : total)
-        for (Vec& t : row_totals) t = set1(0.0f);
-    for (std::size_t k = 0; k < chunks * bf16_chunk; k += bf16_chunk) {
-        Vec even[RowCount][PanelCount], odd[RowCount][PanelCount];
-        for (std::size_t r = 0; r < RowCount; ++r)
-            for (std::size_t p = 0; p < PanelCount; ++p) even[r][p] = odd[r][p] = set1(0.0f);
-        for (std::size_t i = k; i < k + bf16_chunk; i += 2)
-            for (std::size_t p = 0; p < PanelCount; ++p) {
-                const std::uint16_t* const pairs = weight + p * panel_size + i * lanes;
-                const Vec w0 = load_even_bf16(pairs), w1 = load_odd_bf16(pairs);
-                for (std::size_t r = 0; r < RowCount; ++r) {
-                    const std::uint16_t* const x = m.x[row + r] + i;
-                    even[r][p] = fma(set1_bf16(x[0]), w0, even[r][p]);
-                    odd[r][p] = fma(set1_bf16(x[1]), w1, odd[r][p]);
+/// their sum is added to the total. The inputs, rounded, are floats here.
+template <std::size_t R, std::size_t P>
+inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint16_t* const (&weight)[P],
+                          const Part& part, Prefetch* fetch) {
+    const std::size_t stride = packed_bf16_stride(m.x.cols);
+    const float* const x = m.x.data + row * stride;
+    Vec total[R][P];
+    resume(part, total);
+    const auto chunk = [&](std::size_t k, [[maybe_unused]] std::size_t ahead) {
+        Vec even[R][P], odd[R][P];
+        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
+            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) even[r][p] = odd[r][p] = set1(0.0f);
+        for (std::size_t i = k; i < k + bf16_chunk; i += 2) {
+            Vec w0[P], w1[P];
+            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
+                w0[p] = load_even_bf16(weight[p] + i * lanes), w1[p] = load_odd_bf16(weight[p] + i * lanes);
+                if constexpr (R == 1) __builtin_prefetch(weight[p] + (i + ahead) * lanes);
+            }
+            EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) {
+                const Vec x0 = set1(x[r * stride + i]), x1 = set1(x[r * stride + i + 1]);
+                EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
+                    even[r][p] = fma(x0, w0[p], even[r][p]);
+                    odd[r][p] = fma(x1, w1[p], odd[r][p]);
                 }
             }
-        for (std::size_t r = 0; r < RowCount; ++r)
-            for (std::size_t p = 0; p < PanelCount; ++p) total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
+        }
+        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
+            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
+                total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
+    };
+    if constexpr (R == 1) {
+        stream<bf16_chunk>(part.end, P, 128, chunk);
+    } else {
+        for (std::size_t k = part.begin; k < part.end; k += bf16_chunk) {
+            fetch->step();
+            chunk(k, 0);
+        }
     }
-    for (std::size_t p = 0; p < PanelCount; ++p)
-        for (std::size_t r = 0; r < RowCount; ++r) store_tile(m, row + r, first_panel + p, total[r][p]);
+    suspend(part, total);
 }
 
-template <class Input, class Weight>
-inline void matmul(const Matmul<Input, Weight>& m, std::size_t first, std::size_t last) {
-    const std::size_t blocked_rows = m.x.rows / 4 * 4;
-    for (std::size_t p = first; p < last; ++p)
-        for (std::size_t row = 0; row < blocked_rows; row += 4) matmul_tile<4, 1>(m, row, p);
-    for (std::size_t row = blocked_rows; row < m.x.rows; ++row) {
-        std::size_t p = first;
-        for (; p + 4 <= last; p += 4) matmul_tile<1, 4>(m, row, p);
-        for (; p < last; ++p) matmul_tile<1, 1>(m, row, p);
+/// The epilogue of `rows` rows and of panels [panel, panel + 2), those of them that there are before `last`.
+template <class Weight>
+inline void finish(const Matmul<Weight>& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t last,
+                   const float* sums) {
+    const Vec one = set1(1.0f), zero = set1(0.0f);
+    const auto width_at = [](std::size_t column, std::size_t columns) {
+        return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
+    };
+    const auto total = [&](const float* sum, std::size_t column) {
+        return m.bias ? add(load(sum), load_first(m.bias + column, width_at(column, m.outputs))) : load(sum);
+    };
+    for (std::size_t r = row; r < row + rows; ++r, sums += pair) {
+        if (m.epilogue == Epilogue::silu_mul) {
+            const std::size_t column = panel / 2 * lanes;
+            const Vec gate = total(sums, panel * lanes), up = total(sums + lanes, (panel + 1) * lanes);
+            const Vec fed = mul(div(gate, add(one, exp(sub(zero, gate)))), up);
+            store_first(m.out[r] + column, width_at(column, m.out.cols), fed);
+            continue;
+        }
+        for (std::size_t p = panel; p < panel + 2 && p < last; ++p) {
+            const std::size_t column = p * lanes, width = width_at(column, m.out.cols);
+            float* const out = m.out[r] + column;
+            const Vec sum = total(sums + (p - panel) * lanes, column);
+            store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), sum) : sum);
+        }
     }
 }
 
-inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
-inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
-inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
+/// Floats or numbers of 16 bits that a panel takes.
+template <class Weight>
+inline std::size_t panel_size(const Matmul<Weight>& m) {
+    return m.x.cols * lanes;
+}
+inline std::size_t panel_size(const MatmulBf16& m) { return packed_bf16_stride(m.x.cols) * lanes; }
+
+/// `count` panels from the given one on, the last one again where there are fewer.
+template <std::size_t P, class M>
+inline void find_panels(const M& m, std::size_t panel, std::size_t last, decltype(m.weight) (&weight)[P]) {
+    for (std::size_t p = 0; p < P; ++p)
+        weight[p] = m.weight + (panel + p < last ? panel + p : last - 1) * panel_size(m);
+}
+
+/// Few rows: each weight is read from memory once, the rows take turns while it is near.
+template <class M>
+inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
+    constexpr std::size_t P = Tiles::row_panels;
+    alignas(64) float sums[P * lanes];
+    const Part all = {0, panel_size(m) / lanes, sums};
+    for (std::size_t panel = first; panel < last; panel += P) {
+        decltype(m.weight) weight[P];
+        find_panels(m, panel, last, weight);
+        for (std::size_t row = 0; row < m.x.rows; ++row) {
+            multiply_tile<1>(m, row, weight, all, nullptr);
+            for (std::size_t p = 0; p < P && panel + p < last; p += 2)
+                finish(m, row, 1, panel + p, last, sums + p * lanes);
+        }
+    }
+}
+
+/// Rows at a time for which sums find room on the stack.
+inline constexpr std::size_t local_rows = 256;
+
+/// Products of many rows. Calls multiply(row, stop, weights of two panels, part, fetch), which computes the sums of rows
+/// [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows more.
+template <class M, class Multiply, class Finish>
+inline void multiply_many(const M& m, std::size_t first, std::size_t last, const Multiply& multiply,
+                          const Finish& finish) {
+    using Weight = std::remove_cvref_t<decltype(*m.weight)>;
+    const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * pair;
+    // Inputs at a time: their share of all rows takes up to 1 MiB, half of a usual second-level cache.
+    std::size_t step = round_up(inputs, 2 * bf16_chunk);
+    if (m.partial_size >= slot * ((last + 1) / 2))
+        while (step > 512 && step * rows * sizeof(Weight) > (1u << 20)) step = round_up(step / 2, 2 * bf16_chunk);
+    const bool whole = step >= inputs;
+    alignas(64) float local[(local_rows + 16) * pair];
+    for (std::size_t begin = 0; begin < inputs; begin += step) {
+        const std::size_t end = begin + step < inputs ? begin + step : inputs;
+        for (std::size_t panel = first; panel < last; panel += 2) {
+            const Weight* weight[2];
+            find_panels(m, panel, last, weight);
+            // The next two panels come into the second-level cache while these are at work.
+            const std::size_t next = panel + 2 < last ? panel + 2 : first;
+            const std::size_t at = next * size + (panel + 2 < last ? begin : end % inputs) * lanes;
+            const std::size_t lines = (end - begin) * lanes * sizeof(Weight) / 64;
+            Prefetch fetch = {reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), lines,
+                              ceil_div(lines, (end - begin) / bf16_chunk * ceil_div(rows, Tiles::block) + 1)};
+            float* const sums = whole ? local : m.partial + panel / 2 * slot;
+            const std::size_t most = whole ? local_rows : rows;
+            for (std::size_t row = 0; row < rows; row += most) {
+                const std::size_t stop = row + most < rows ? row + most : rows;
+                // Two panels' part takes 32 KiB of the first-level cache.
+                constexpr std::size_t near = 32768 / (2 * lanes * sizeof(Weight));
+                for (std::size_t k = begin; k < end; k += near)
+                    multiply(row, stop, weight, Part{k, k + near < end ? k + near : end, sums}, fetch);
+                if (end == inputs) finish(row, stop, panel, sums);
+            }
+        }
+    }
+}
+
+/// Calls f(row, count, done, sums) for blocks of rows of [first, stop): of `Rows`, or of two thirds or one third of it
+/// where fewer are left. The last block may begin before the end of the one before it; rows from `done` on are new.
+/// `sums` is where the block's sums are, in rows.
+template <std::size_t Rows, class F>
+inline void each_block(std::size_t first, std::size_t stop, const F& f) {
+    constexpr std::size_t third = Rows / 3;
+    for (std::size_t done = first, sums = 0; done < stop;) {
+        std::size_t count = stop - done < Rows ? round_up(stop - done, third) : Rows;
+        if (count > stop) count = stop / third * third;
+        const std::size_t row = stop - done < count ? stop - count : done;
+        f(row, count, done, sums);
+        done = row + count;
+        sums += count;
+    }
+}
+
+/// R rows of two panels.
+template <std::size_t R, std::size_t P, class M, class Weight>
+inline void multiply_block(const M& m, std::size_t row, const Weight* const (&weight)[2], Part part, Prefetch& fetch) {
+    for (std::size_t p = 0; p < 2; p += P, part.sums += P * lanes) {
+        const Weight* panels[P];
+        for (std::size_t i = 0; i < P; ++i) panels[i] = weight[p + i];
+        multiply_tile<R>(m, row, panels, part, &fetch);
+    }
+}
+
+template <std::size_t Rows, std::size_t P, class M>
+inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
+    using Weight = std::remove_cvref_t<decltype(*m.weight)>;
+    constexpr std::size_t third = Rows / 3;
+    const auto multiply = [&m](std::size_t first_row, std::size_t stop, const Weight* const (&weight)[2],
+                               const Part& part, Prefetch& fetch) {
+        each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t, std::size_t sums) {
+            const Part block = {part.begin, part.end, part.sums + sums * pair};
+            if (count == Rows)
+                multiply_block<Rows, P>(m, row, weight, block, fetch);
+            else if (count == 2 * third)
+                multiply_block<2 * third, P>(m, row, weight, block, fetch);
+            else
+                multiply_block<third, P>(m, row, weight, block, fetch);
+        });
+    };
+    const auto finish_blocks = [&m, last](std::size_t first_row, std::size_t stop, std::size_t panel,
+                                          const float* all) {
+        each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t sums) {
+            finish(m, done, row + count - done, panel, last, all + (sums + done - row) * pair);
+        });
+    };
+    multiply_many(m, first, last, multiply, finish_blocks);
+}
+
+inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
+    if (m.x.rows < Tiles::rows / 3)
+        multiply_rows(m, first, last);
+    else
+        multiply_blocks<Tiles::rows, Tiles::panels>(m, first, last);
+}
+inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) {
+    if (m.x.rows < Tiles::rows / 3)
+        multiply_rows(m, first, last);
+    else
+        multiply_blocks<Tiles::rows, Tiles::panels>(m, first, last);
+}
+inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
+    if (m.x.rows < Tiles::bf16_rows / 3)
+        multiply_rows(m, first, last);
+    else
+        multiply_blocks<Tiles::bf16_rows, 1>(m, first, last);
+}
+inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
+    float* const out = packed + row * packed_bf16_stride(n);
+    for (std::size_t i = 0; i < n; ++i) out[i] = bf16_to_f32(f32_to_bf16(x[i]));
+    for (std::size_t i = n; i < packed_bf16_stride(n); ++i) out[i] = 0;
+}

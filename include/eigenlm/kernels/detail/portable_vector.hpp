@@ -122,7 +122,6 @@ inline Vec load_odd_bf16(const std::uint16_t* p) {
     EIGENLM_EACH_QUAD(Vec, (Quad)((QuadBits)v.q[i] & 0xffff0000u));
 }
 inline Vec set1(float x) { EIGENLM_EACH_QUAD(Vec, (Quad{x, x, x, x})); }
-inline Vec set1_bf16(std::uint16_t x) { return set1(bf16_to_f32(x)); }
 inline Vec add(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] + b.q[i]); }
 inline Vec sub(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] - b.q[i]); }
 inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q[i]); }
@@ -163,7 +162,6 @@ inline VecInt bits(const Vec& v) { EIGENLM_EACH_QUAD(VecInt, as_int(v.q[i])); }
 inline VecInt sub(const VecInt& a, const VecInt& b) {
     EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)a.q[i] - (QuadBits)b.q[i]));
 }
-inline VecInt set1_int(std::int32_t x) { EIGENLM_EACH_QUAD(VecInt, (QuadInt{x, x, x, x})); }
 inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, (Quad)(((QuadBits)n.q[i] + 127u) << 23)); }

@@ -46,8 +46,3 @@ inline void exp_shifted(const float* x, float shift, std::size_t n, float* p) {
     const Vec s = set1(shift);
     each_vector(n, [&](auto at, auto put) { put(p, exp(sub(at(x), s))); });
 }
-
-inline void round_bf16(const float* x, std::size_t n, std::uint16_t* out) {
-    for (std::size_t i = 0; i < n; ++i) out[i] = f32_to_bf16(x[i]);
-    for (std::size_t i = n; i % bf16_chunk != 0; ++i) out[i] = 0;
-}

@@ -1,0 +1,198 @@
+#pragma once
+// What this machine can do at most: bytes read from memory and multiply-adds a second, measured on the threads that do
+// the work, in slices of a few hundredths of a second so that they can take turns with it.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <eigenlm/eigenlm.hpp>
+#include <string>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace ceilings {
+
+inline double seconds_since(std::chrono::steady_clock::time_point begin) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace ceilings
+
+// Loops of independent multiply-adds on registers; each returns the floating-point operations it has done.
+#if defined(__x86_64__)
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX2)
+namespace ceilings::avx2 {
+inline double fma_loop(std::size_t rounds) {
+    __m256 sums[12], x = _mm256_set1_ps(0.5f);
+    asm volatile("" : "+x"(x));
+    for (auto& sum : sums) sum = x;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = _mm256_fmadd_ps(sums[j], x, x);
+    }
+    for (auto& sum : sums) asm volatile("" : : "x"(sum));
+    return static_cast<double>(rounds) * 12 * 8 * 2;
+}
+}  // namespace ceilings::avx2
+EIGENLM_TARGET_END
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
+namespace ceilings::avx512 {
+inline double fma_loop(std::size_t rounds) {
+    __m512 sums[12], x = _mm512_set1_ps(0.5f);
+    asm volatile("" : "+v"(x));
+    for (auto& sum : sums) sum = x;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = _mm512_fmadd_ps(sums[j], x, x);
+    }
+    for (auto& sum : sums) asm volatile("" : : "v"(sum));
+    return static_cast<double>(rounds) * 12 * 16 * 2;
+}
+}  // namespace ceilings::avx512
+EIGENLM_TARGET_END
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AMX)
+namespace ceilings::amx {
+inline double tile_loop(std::size_t rounds) {
+    alignas(64) static constexpr std::uint16_t zeros[512] = {};
+    const eigenlm::detail::amx::TileState state(16);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    asm volatile("" ::: "memory");
+    _tile_loadd(4, zeros, 64);
+    _tile_loadd(5, zeros, 64);
+    _tile_loadd(6, zeros, 64);
+    _tile_loadd(7, zeros, 64);
+    for (std::size_t i = 0; i < rounds; ++i) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    return static_cast<double>(rounds) * 4 * 16 * 16 * 32 * 2;
+}
+}  // namespace ceilings::amx
+EIGENLM_TARGET_END
+#endif
+
+namespace ceilings {
+
+/// What any compiler makes of multiply-adds without special instructions (on aarch64: NEON's).
+inline double plain_loop(std::size_t rounds) {
+    typedef float Quad __attribute__((vector_size(16)));
+    Quad sums[12] = {};
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = sums[j] * sums[j] + 0.5f;
+        asm volatile("" : : : "memory");
+    }
+    float total = 0;
+    for (const Quad& sum : sums) total += sum[0];
+    asm volatile("" : : "r"(&total) : "memory");
+    return static_cast<double>(rounds) * 12 * 4 * 2;
+}
+
+/// GFLOP/s of a loop on all threads of a pool, for about `seconds`.
+inline double rate(eigenlm::ThreadPool& pool, double (*loop)(std::size_t), double seconds) {
+    std::atomic<double> operations = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    pool.for_each(pool.size(), 1, [&](std::size_t, std::size_t, std::size_t) {
+        double own = 0;
+        while (seconds_since(begin) < seconds) own += loop(4096);
+        operations += own;
+    });
+    return operations / seconds_since(begin) * 1e-9;
+}
+/// f32 multiply-adds of the kernels' level.
+inline double fma_f32_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
+#if defined(__x86_64__)
+    if (isa >= eigenlm::Isa::avx512) return rate(pool, avx512::fma_loop, seconds);
+    if (isa == eigenlm::Isa::avx2) return rate(pool, avx2::fma_loop, seconds);
+#endif
+    return rate(pool, plain_loop, seconds);
+}
+/// bf16 multiply-adds: tiles', or what the f32 units do.
+inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
+#if defined(__x86_64__)
+    if (isa == eigenlm::Isa::amx) return rate(pool, amx::tile_loop, seconds);
+#endif
+    return fma_f32_gflops(pool, isa, seconds);
+}
+
+/// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, from pages of 4 KiB or huge ones, whichever turns
+/// out best here.
+class DramRead {
+  public:
+    static constexpr std::size_t size = std::size_t{2} << 30;
+
+    explicit DramRead(eigenlm::ThreadPool& pool) : small_(allocate(pool, MADV_NOHUGEPAGE)), huge_(allocate(pool, MADV_HUGEPAGE)) {
+        double best = 0;
+        for (int round = 0; round < 3; ++round)
+            for (const bool huge : {false, true})
+                for (const std::size_t streams : {1u, 4u, 8u})
+                    if (const double found = read(pool, huge, streams); found > best)
+                        best = found, best_huge_ = huge, best_streams_ = streams;
+        (best_huge_ ? small_ : huge_) = {};
+    }
+    /// GB/s, once through everything.
+    double gb_s(eigenlm::ThreadPool& pool) const { return read(pool, best_huge_, best_streams_); }
+    std::string how() const {
+        return std::to_string(best_streams_) + " streams a thread, " + (best_huge_ ? "huge" : "4 KiB") + " pages";
+    }
+
+  private:
+    typedef std::uint64_t Line __attribute__((vector_size(64), aligned(64), may_alias));
+
+    struct Pages {
+        Pages() = default;
+        Pages(Pages&& other) noexcept : data(std::exchange(other.data, nullptr)) {}
+        Pages& operator=(Pages&& other) noexcept {
+            std::swap(data, other.data);
+            return *this;
+        }
+        ~Pages() {
+            if (data) ::munmap(data, size);
+        }
+        char* data = nullptr;
+    };
+    static Pages allocate(eigenlm::ThreadPool& pool, int advice) {
+        Pages pages;
+        void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) throw eigenlm::ResourceError("memory", "cannot reserve 2 GiB to read from");
+        pages.data = static_cast<char*>(memory);
+        ::madvise(memory, size, advice);
+        pool.split(size / 4096, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+            for (std::size_t page = begin; page < end; ++page) pages.data[page * 4096] = 1;
+        });
+        return pages;
+    }
+    template <std::size_t Streams>
+    static void read_part(const char* data, std::size_t bytes) {
+        Line sums[Streams] = {};
+        const std::size_t part = bytes / Streams;
+        for (std::size_t i = 0; i < part; i += 64)
+            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s)
+                sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
+        for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
+    }
+    double read(eigenlm::ThreadPool& pool, bool huge, std::size_t streams) const {
+        const char* const data = (huge ? huge_ : small_).data;
+        const std::size_t part = size / pool.size() / 4096 * 4096;
+        const auto begin = std::chrono::steady_clock::now();
+        pool.for_each(pool.size(), 1, [&](std::size_t i, std::size_t, std::size_t) {
+            const auto f = streams == 1 ? read_part<1> : streams == 4 ? read_part<4> : read_part<8>;
+            f(data + i * part, part);
+        });
+        return static_cast<double>(part * pool.size()) / seconds_since(begin) * 1e-9;
+    }
+
+    Pages small_, huge_;
+    bool best_huge_ = false;
+    std::size_t best_streams_ = 1;
+};
+
+}  // namespace ceilings

@@ -1,0 +1,321 @@
+// How fast whole models run, and how near that is to what the machine can do: prefill against its multiply-adds,
+// decode against its memory. Ceiling and work take turns; the figures are medians over the rounds.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <eigenlm/eigenlm.hpp>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ceilings.hpp"
+#include "command_line.hpp"
+
+namespace {
+
+struct Options {
+    std::string model, shape = "qwen2.5-0.5b", output = "md";
+    std::vector<std::string> dtypes = {"f32", "bf16"};
+    std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
+    std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
+    std::size_t rounds = 9, prefill_rows = 512;
+};
+
+/// "LxHxIxQxKVxDxV": layers, hidden, intermediate, query heads, key/value heads, head dimension, vocabulary.
+eigenlm::ModelConfig config_of(const std::string& shape) {
+    using enum eigenlm::ModelFamily;
+    struct Named {
+        const char *name, *sizes;
+        eigenlm::ModelFamily family;
+        bool tied;
+        double theta;
+    };
+    constexpr Named named[] = {
+        {"qwen2.5-0.5b", "24x896x4864x14x2x64x151936", qwen2, true, 1e6},
+        {"llama-3.2-1b", "16x2048x8192x32x8x64x128256", llama, true, 5e5},
+        {"tinyllama-1.1b", "22x2048x5632x32x4x64x32000", llama, false, 1e4},
+    };
+    Named found = {shape.c_str(), shape.c_str(), llama, true, 1e4};
+    for (const Named& n : named)
+        if (shape == n.name) found = n;
+    eigenlm::ModelConfig c;
+    c.family = found.family;
+    c.tie_word_embeddings = found.tied;
+    c.rope_theta = found.theta;
+    c.max_position_embeddings = 32768;
+    std::istringstream text(found.sizes);
+    char rest = 0;
+    for (std::size_t* field : {&c.num_layers, &c.hidden_size, &c.intermediate_size, &c.num_heads, &c.num_kv_heads,
+                               &c.head_dim, &c.vocab_size})
+        if (!(text >> *field) || ((text >> rest) && rest != 'x') || (!text && field != &c.vocab_size))
+            throw eigenlm::ArgumentError("--shape", "expected a known name or LxHxIxQxKVxDxV, found \"" + shape + "\"");
+    eigenlm::check(c);
+    return c;
+}
+
+std::string cpu_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+    return "unknown";
+}
+
+double median(std::vector<double> values) {
+    std::ranges::sort(values);
+    const std::size_t middle = values.size() / 2;
+    return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+/// Parameters of the matrices inside the blocks.
+double block_parameters(const eigenlm::ModelConfig& c) {
+    return static_cast<double>(c.num_layers * c.hidden_size *
+                               (c.qkv_size() + c.query_size() + 3 * c.intermediate_size));
+}
+/// Operations of a prefill: the blocks' matrices, causal attention, one row of the head.
+double prefill_operations(const eigenlm::ModelConfig& c, std::size_t tokens, std::size_t depth) {
+    const auto n = static_cast<double>(tokens), keys = n * static_cast<double>(depth) + n * (n + 1) / 2;
+    return 2 * block_parameters(c) * n + 4 * static_cast<double>(c.query_size() * c.num_layers) * keys +
+           2 * static_cast<double>(c.hidden_size * c.vocab_size);
+}
+
+/// One model with everything a measurement needs.
+class Runner {
+  public:
+    Runner(std::shared_ptr<const eigenlm::Model> model, std::size_t context, std::size_t batch, std::size_t prefill_rows)
+        : model_(std::move(model)),
+          workspace_(config(), std::max(batch, prefill_rows), pool().size()),
+          logits_(batch * config().vocab_size),
+          sampler_({}, config().vocab_size, model_->compute().kernels) {
+        for (std::size_t i = 0; i < batch; ++i) caches_.emplace_back(config(), context);
+        for (eigenlm::KvCache& cache : caches_) all_.push_back(&cache);
+        ids_.resize(batch);
+    }
+    const eigenlm::ModelConfig& config() const { return model_->config(); }
+    const eigenlm::Model& model() const { return *model_; }
+    eigenlm::ThreadPool& pool() const { return model_->compute().pool; }
+    std::size_t cache_bytes_per_position() const { return caches_.front().bytes_per_position(); }
+
+    /// All sequences hold `depth` positions.
+    void fill(std::size_t depth) {
+        for (eigenlm::KvCache& cache : caches_) {
+            if (cache.length() > depth) cache.truncate(depth);
+            if (cache.length() < depth) prefill(cache, depth - cache.length());
+        }
+    }
+    /// Seconds that a prefill of every sequence takes.
+    double prefill(std::size_t tokens) {
+        const auto begin = std::chrono::steady_clock::now();
+        for (eigenlm::KvCache& cache : caches_) prefill(cache, tokens);
+        return ceilings::seconds_since(begin);
+    }
+    /// Seconds that some greedy tokens of every sequence take.
+    double decode(std::size_t tokens) {
+        const auto begin = std::chrono::steady_clock::now();
+        const std::size_t vocab = config().vocab_size;
+        for (std::size_t t = 0; t < tokens; ++t) {
+            eigenlm::decode(model_->transformer(), model_->compute(), model_->rope(), all_, workspace_, ids_,
+                            {logits_.data(), ids_.size(), vocab, vocab});
+            for (std::size_t i = 0; i < ids_.size(); ++i) ids_[i] = sampler_(logits_.span().subspan(i * vocab, vocab));
+        }
+        return ceilings::seconds_since(begin);
+    }
+
+  private:
+    void prefill(eigenlm::KvCache& cache, std::size_t tokens) {
+        std::vector<eigenlm::TokenId> text(tokens);
+        for (auto& id : text)
+            id = static_cast<eigenlm::TokenId>((state_ = state_ * 6364136223846793005u + 1) >> 33) %
+                 static_cast<eigenlm::TokenId>(config().vocab_size);
+        eigenlm::prefill(model_->transformer(), model_->compute(), model_->rope(), cache, workspace_, text,
+                         {logits_.data(), 1, config().vocab_size, config().vocab_size});
+    }
+
+    std::shared_ptr<const eigenlm::Model> model_;
+    eigenlm::Workspace workspace_;
+    eigenlm::Buffer<float> logits_;
+    eigenlm::Sampler sampler_;
+    std::vector<eigenlm::KvCache> caches_;
+    std::vector<eigenlm::KvCache*> all_;
+    std::vector<eigenlm::TokenId> ids_;
+    std::uint64_t state_ = 1;
+};
+
+struct Row {
+    std::string model, dtype, test, ceiling;
+    std::size_t threads, depth, batch;
+    std::vector<double> tokens_per_s, ceilings, shares;
+    double bytes_per_token;
+
+    nlohmann::ordered_json json() const {
+        return {{"model", model},
+                {"dtype", dtype},
+                {"threads", threads},
+                {"test", test},
+                {"depth", depth},
+                {"batch", batch},
+                {"tokens_per_s", median(tokens_per_s)},
+                {"min", *std::ranges::min_element(tokens_per_s)},
+                {"max", *std::ranges::max_element(tokens_per_s)},
+                {"bytes_per_token", bytes_per_token},
+                {"ceiling", ceiling},
+                {"ceiling_value", median(ceilings)},
+                {"share", median(shares)},
+                {"share_min", *std::ranges::min_element(shares)},
+                {"share_max", *std::ranges::max_element(shares)}};
+    }
+};
+
+class Bench {
+  public:
+    explicit Bench(const Options& options) : options_(options) {}
+
+    void run() {
+        if (options_.output == "md")
+            std::printf("| model | dtype | threads | test | depth | batch | tok/s | min .. max | ceiling | share | min .. max |\n"
+                        "|---|---|---|---|---|---|---|---|---|---|---|\n");
+        for (const std::size_t threads : options_.threads)
+            for (const std::string& dtype : options_.dtypes) measure_model(dtype, threads);
+        if (options_.output == "json")
+            std::cout << nlohmann::ordered_json{{"machine", machine_}, {"rows", rows_}}.dump(2) << '\n';
+        else
+            std::printf("\n%s, %s kernels; DRAM read: %s\n", machine_["cpu"].get<std::string>().c_str(),
+                        machine_["isa"].get<std::string>().c_str(), machine_["dram_read"].get<std::string>().c_str());
+    }
+
+  private:
+    void measure_model(const std::string& dtype, std::size_t threads) {
+        const eigenlm::ModelOptions model_options = {.threads = threads,
+                                                     .dtype = eigenlm::weight_type_from_string(dtype, "--dtype"),
+                                                     .progress = command_line::progress_line()};
+        std::shared_ptr<const eigenlm::Model> model;
+        if (options_.model.empty()) {
+            model = std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
+        } else {
+            const auto checkpoint = eigenlm::Checkpoint::open(options_.model);
+            model = std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
+        }
+        eigenlm::ThreadPool& pool = model->compute().pool;
+        const eigenlm::Isa isa = model->compute().kernels.isa;
+        if (!dram_) dram_.emplace(pool);
+        machine_ = {{"cpu", cpu_name()},
+                    {"isa", to_string(isa)},
+                    {"threads", threads},
+                    {"dram_read", dram_->how()},
+                    {"ceilings",
+                     {{"dram_read_gb_s", dram_->gb_s(pool)},
+                      {"fma_f32_gflops", ceilings::fma_f32_gflops(pool, isa, 0.05)},
+                      {"bf16_gflops", ceilings::bf16_gflops(pool, isa, 0.05)}}}};
+        const auto longest = [](const std::vector<std::size_t>& sizes) {
+            return sizes.empty() ? 0 : *std::ranges::max_element(sizes);
+        };
+        for (const std::size_t batch : options_.batches) {
+            Runner runner(model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,
+                          batch, options_.prefill_rows);
+            for (const std::size_t depth : options_.depths) {
+                for (const std::size_t tokens : options_.prompts)
+                    if (tokens) report(prefill(runner, dtype, tokens, depth, batch));
+                for (const std::size_t tokens : options_.generated)
+                    if (tokens) report(decode(runner, dtype, tokens, depth, batch));
+            }
+        }
+    }
+
+    Row prefill(Runner& runner, const std::string& dtype, std::size_t tokens, std::size_t depth, std::size_t batch) {
+        const bool bf16 = dtype == "bf16";
+        Row row = row_of(runner, dtype, "pp" + std::to_string(tokens), bf16 ? "bf16_gflops" : "fma_f32_gflops", depth, batch);
+        const double gflop = prefill_operations(runner.config(), tokens, depth) * static_cast<double>(batch) * 1e-9;
+        const auto ceiling = [&] {
+            const auto f = bf16 ? ceilings::bf16_gflops : ceilings::fma_f32_gflops;
+            return f(runner.pool(), runner.model().compute().kernels.isa, 0.02);
+        };
+        row.bytes_per_token = static_cast<double>(runner.model().transformer().weight_bytes()) / static_cast<double>(tokens);
+        for (std::size_t round = 0; round <= options_.rounds; ++round) {  // the first one warms up
+            runner.fill(depth);
+            const double before = ceiling(), seconds = runner.prefill(tokens), after = ceiling();
+            if (round != 0) add(row, static_cast<double>(tokens * batch) / seconds, gflop / seconds, (before + after) / 2);
+        }
+        return row;
+    }
+
+    Row decode(Runner& runner, const std::string& dtype, std::size_t tokens, std::size_t depth, std::size_t batch) {
+        Row row = row_of(runner, dtype, "tg" + std::to_string(tokens), "dram_read_gb_s", depth, batch);
+        const auto& c = runner.config();
+        // Every packed weight is read once a step (an untied embedding is gathered from), and every sequence's cache.
+        double weights = static_cast<double>(runner.model().transformer().weight_bytes());
+        if (!c.tie_word_embeddings) weights -= static_cast<double>(c.vocab_size * c.hidden_size * (dtype == "f32" ? 4 : 2));
+        const double cached = static_cast<double>(runner.cache_bytes_per_position()) *
+                              (static_cast<double>(depth) + static_cast<double>(tokens) / 2) * static_cast<double>(batch);
+        row.bytes_per_token = (weights + cached) / static_cast<double>(batch);
+        for (std::size_t round = 0; round <= options_.rounds; ++round) {
+            runner.fill(depth);
+            double seconds = 0, ceiling = 0, slices = 0;
+            for (std::size_t done = 0; done < tokens; ++slices) {  // slices of about a tenth of a second
+                const std::size_t rate = seconds > 0 ? static_cast<std::size_t>(0.1 * static_cast<double>(done) / seconds) : 1;
+                const std::size_t slice = std::min(tokens - done, std::max<std::size_t>(rate, 1));
+                ceiling += dram_->gb_s(runner.pool());
+                seconds += runner.decode(slice);
+                done += slice;
+            }
+            const double steps = static_cast<double>(tokens) / seconds;
+            if (round != 0) add(row, steps * static_cast<double>(batch), steps * (weights + cached) * 1e-9, ceiling / slices);
+        }
+        return row;
+    }
+
+    Row row_of(const Runner& runner, const std::string& dtype, const std::string& test, const char* ceiling,
+               std::size_t depth, std::size_t batch) const {
+        return {options_.model.empty() ? options_.shape : options_.model, dtype, test, ceiling, runner.pool().size(), depth, batch, {}, {}, {}, 0};
+    }
+    static void add(Row& row, double tokens_per_s, double reached, double ceiling) {
+        row.tokens_per_s.push_back(tokens_per_s);
+        row.ceilings.push_back(ceiling);
+        row.shares.push_back(reached / ceiling);
+    }
+    void report(const Row& row) {
+        const nlohmann::ordered_json j = row.json();
+        rows_.push_back(j);
+        if (options_.output != "md") return;
+        const auto number = [&j](const char* name) { return j[name].get<double>(); };
+        std::printf("| %s | %s | %zu | %s | %zu | %zu | %.1f | %.1f .. %.1f | %s %.4g | %.2f | %.2f .. %.2f |\n", row.model.c_str(),
+                    row.dtype.c_str(), row.threads, row.test.c_str(), row.depth, row.batch, number("tokens_per_s"),
+                    number("min"), number("max"), row.ceiling.c_str(), number("ceiling_value"), number("share"),
+                    number("share_min"), number("share_max"));
+        std::fflush(stdout);
+    }
+
+    const Options& options_;
+    std::optional<ceilings::DramRead> dram_;
+    nlohmann::ordered_json machine_, rows_ = nlohmann::ordered_json::array();
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options o;
+    CLI::App app("Prefill and decode rates of whole models, as shares of what this machine can do", "throughput");
+    const auto list = [&app](const char* name, auto& values, const char* help) {
+        app.add_option(name, values, help)->delimiter(',')->capture_default_str();
+    };
+    app.add_option("-m,--model", o.model, "model folder (default: made-up weights of --shape)");
+    app.add_option("--shape", o.shape, "qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, or LxHxIxQxKVxDxV: layers, hidden, "
+                                       "intermediate, query heads, key/value heads, head dimension, vocabulary")
+        ->capture_default_str();
+    list("--dtype", o.dtypes, "types of the weights");
+    list("-t,--threads", o.threads, "threads");
+    list("-p,--prompt", o.prompts, "tokens of a prefill; 0: none");
+    list("-n,--n-gen", o.generated, "tokens to decode; 0: none");
+    list("-d,--depth", o.depths, "positions that are there before");
+    list("-b,--batch", o.batches, "sequences");
+    app.add_option("-r,--rounds", o.rounds, "rounds, after one that warms up")->capture_default_str()->check(CLI::PositiveNumber);
+    app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")->capture_default_str()->check(CLI::PositiveNumber);
+    app.add_option("-o,--output", o.output, "md or json")->check(CLI::IsMember({"md", "json"}))->capture_default_str();
+    return command_line::run(app, argc, argv, [&] { Bench(o).run(); });
+}

@@ -1,0 +1,135 @@
+#pragma once
+// The AMX level: bf16 products of several rows on tiles; the rest is AVX-512's. TDPBF16PS adds up in the order that
+// docs/numerics.md gives for bf16, and always flushes subnormals, so that both give the same bits.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "avx512.hpp"
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AMX)
+namespace eigenlm::inline EIGENLM_ABI::detail::amx {
+
+// g++ 12's tile intrinsics have no memory operand, so that stores before them may be dropped or moved behind them.
+#define EIGENLM_TILE_FENCE() asm volatile("" ::: "memory")
+
+struct alignas(64) TileConfig {
+    std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    std::uint16_t bytes_per_row[16] = {};
+    std::uint8_t rows[16] = {};
+};
+
+/// Tiles 0 to 3 hold sums, 4 and 5 inputs, all of `rows` rows; 6 and 7 weights. Released at the end of its life: the
+/// system would save 8 KiB at each change of threads.
+struct TileState {
+    explicit TileState(std::size_t rows) {
+        TileConfig config;
+        for (int tile = 0; tile < 8; ++tile) {
+            config.bytes_per_row[tile] = 64;
+            config.rows[tile] = static_cast<std::uint8_t>(tile < 6 ? rows : 16);
+        }
+        EIGENLM_TILE_FENCE();
+        _tile_loadconfig(&config);
+    }
+    TileState(const TileState&) = delete;
+    TileState& operator=(const TileState&) = delete;
+    ~TileState() {
+        EIGENLM_TILE_FENCE();
+        _tile_release();
+    }
+};
+
+/// Rows of a tile of inputs: packed inputs are [ceil(rows / height)][k / 32][height][32] bf16.
+inline std::size_t tile_height(std::size_t rows) { return rows < 16 ? rows : 16; }
+
+/// One or two tiles of rows by two panels, over the 32s [part.begin, part.end) of inputs.
+template <int RowTiles>
+inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size_t chunks,
+                           const std::uint16_t* const (&weight)[2], const avx512::Part& part,
+                           avx512::Prefetch& fetch) {
+    constexpr int row = 2 * lanes * sizeof(float);  // of the sums, bytes
+    float* const lower = part.sums + height * avx512::pair;
+    const std::uint16_t* const x1 = x + height * chunks * bf16_chunk;
+    EIGENLM_TILE_FENCE();
+    if (part.begin == 0) {
+        _tile_zero(0);
+        _tile_zero(1);
+        if constexpr (RowTiles == 2) {
+            _tile_zero(2);
+            _tile_zero(3);
+        }
+    } else {
+        _tile_loadd(0, part.sums, row);
+        _tile_loadd(1, part.sums + lanes, row);
+        if constexpr (RowTiles == 2) {
+            _tile_loadd(2, lower, row);
+            _tile_loadd(3, lower + lanes, row);
+        }
+    }
+    // The weights' part stays in the first-level cache for all rows. The inputs pass through (stream), lest they drive
+    // it out.
+    for (std::size_t k = part.begin; k < part.end; ++k) {
+        _tile_loadd(6, weight[0] + k * bf16_chunk * lanes, 64);
+        _tile_stream_loadd(4, x + k * height * bf16_chunk, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, weight[1] + k * bf16_chunk * lanes, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        if constexpr (RowTiles == 2) {
+            _tile_stream_loadd(5, x1 + k * height * bf16_chunk, 64);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+        fetch.step();
+    }
+    _tile_stored(0, part.sums, row);
+    _tile_stored(1, part.sums + lanes, row);
+    if constexpr (RowTiles == 2) {
+        _tile_stored(2, lower, row);
+        _tile_stored(3, lower + lanes, row);
+    }
+    EIGENLM_TILE_FENCE();
+}
+
+inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t last) {
+    const std::size_t chunks = packed_bf16_stride(m.x.cols) / bf16_chunk, height = tile_height(m.x.rows);
+    const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
+    const TileState state(height);
+    const auto multiply = [&](std::size_t row, std::size_t stop, const std::uint16_t* const (&weight)[2],
+                              const avx512::Part& part, avx512::Prefetch& fetch) {
+        avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums};
+        for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * avx512::pair) {
+            if (r + height < stop)
+                multiply_tiles<2>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
+            else
+                multiply_tiles<1>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
+        }
+    };
+    const auto finish = [&](std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
+        avx512::finish(m, row, stop - row, panel, last, sums);
+    };
+    avx512::multiply_many(m, first, last, multiply, finish);
+}
+
+inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
+    if (m.x.rows == 1)
+        avx512::matmul_bf16(m, first, last);
+    else
+        multiply_blocks(m, first, last);
+}
+
+/// One row as AVX-512 wants it; several as tiles.
+inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed) {
+    if (rows == 1) return avx512::pack_bf16(x, n, row, rows, packed);
+    const std::size_t height = tile_height(rows), stride = packed_bf16_stride(n);
+    auto* out = reinterpret_cast<std::uint16_t*>(packed) + row / height * height * stride + row % height * bf16_chunk;
+    for (std::size_t k = 0; k < stride; k += bf16_chunk, out += height * bf16_chunk)
+        for (std::size_t i = 0; i < bf16_chunk; ++i) out[i] = k + i < n ? f32_to_bf16(x[k + i]) : std::uint16_t{0};
+}
+
+#undef EIGENLM_TILE_FENCE
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::amx
+EIGENLM_TARGET_END
+#endif

@@ -1,0 +1,107 @@
+#pragma once
+// The AVX2 level: the kernels' one source on sixteen floats in two registers.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "../table.hpp"
+#include "../target.hpp"
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX2)
+namespace eigenlm::inline EIGENLM_ABI::detail::avx2 {
+
+struct Vec {
+    __m256 a, b;
+    Vec() {}
+    Vec(__m256 x, __m256 y) : a(x), b(y) {}
+};
+struct VecInt {
+    __m256i a, b;
+    VecInt() {}
+    VecInt(__m256i x, __m256i y) : a(x), b(y) {}
+};
+/// All bits of a lane set where something holds.
+using Mask = Vec;
+
+inline Vec load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float* p, Vec v) {
+    _mm256_storeu_ps(p, v.a);
+    _mm256_storeu_ps(p + 8, v.b);
+}
+inline __m256i load_bits(const std::uint16_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+/// Sixteen halfs, widened; subnormal ones too, whatever the state.
+inline Vec load(const std::uint16_t* p) {
+    const __m256i halfs = load_bits(p);
+    return {_mm256_cvtph_ps(_mm256_castsi256_si128(halfs)), _mm256_cvtph_ps(_mm256_extracti128_si256(halfs, 1))};
+}
+/// Of sixteen pairs of bfloat16, the first ones and the second ones.
+inline Vec load_even_bf16(const std::uint16_t* p) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(load_bits(p), 16)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(load_bits(p + 16), 16))};
+}
+inline Vec load_odd_bf16(const std::uint16_t* p) {
+    const __m256i upper = _mm256_set1_epi32(-65536);
+    return {_mm256_castsi256_ps(_mm256_and_si256(load_bits(p), upper)),
+            _mm256_castsi256_ps(_mm256_and_si256(load_bits(p + 16), upper))};
+}
+inline Vec set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Vec add(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline Vec sub(Vec x, Vec y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline Vec mul(Vec x, Vec y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline Vec div(Vec x, Vec y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+/// x * y + z, rounded once
+inline Vec fma(Vec x, Vec y, Vec z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+inline Mask less(Vec x, Vec y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)}; }
+inline Vec select(Mask m, Vec yes, Vec no) {
+    return {_mm256_blendv_ps(no.a, yes.a, m.a), _mm256_blendv_ps(no.b, yes.b, m.b)};
+}
+/// x where x > y, else y: y where either is NaN
+inline Vec max(Vec x, Vec y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+/// Lanes below `count`.
+inline Mask first_lanes(std::size_t count) {
+    const __m256i n = _mm256_set1_epi32(static_cast<int>(count)), lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return {_mm256_castsi256_ps(_mm256_cmpgt_epi32(n, lane)),
+            _mm256_castsi256_ps(_mm256_cmpgt_epi32(n, _mm256_add_epi32(lane, _mm256_set1_epi32(8))))};
+}
+inline VecInt bits(Vec v) { return {_mm256_castps_si256(v.a), _mm256_castps_si256(v.b)}; }
+inline VecInt sub(VecInt x, VecInt y) { return {_mm256_sub_epi32(x.a, y.a), _mm256_sub_epi32(x.b, y.b)}; }
+inline VecInt half(VecInt x) { return {_mm256_srai_epi32(x.a, 1), _mm256_srai_epi32(x.b, 1)}; }
+inline __m256 power_of_two(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+/// 2^n, for n in [-126, 127]
+inline Vec power_of_two(VecInt n) { return {power_of_two(n.a), power_of_two(n.b)}; }
+
+/// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.
+inline float sum(Vec v) {
+    const __m256 eight = _mm256_add_ps(v.a, v.b);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+/// The largest lane (no lane is NaN unless the result does not matter).
+inline float max(Vec v) {
+    const __m256 eight = _mm256_max_ps(v.a, v.b);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+/// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16; with bf16 twelve of half sums
+/// and four of weights, of which one is read again.
+struct Tiles {
+    static constexpr std::size_t block = 6, rows = 6, panels = 1, bf16_rows = 3, row_panels = 4;
+};
+
+#include "math-inl.hpp"
+#include "rows-inl.hpp"
+#include "matmul-inl.hpp"
+#include "attention-inl.hpp"
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::avx2
+EIGENLM_TARGET_END
+#endif

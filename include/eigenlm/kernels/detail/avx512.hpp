@@ -1,0 +1,96 @@
+#pragma once
+// The AVX-512 level: the kernels' one source on sixteen floats in one register.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "../table.hpp"
+#include "../target.hpp"
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
+namespace eigenlm::inline EIGENLM_ABI::detail::avx512 {
+
+struct Vec {
+    __m512 v;
+    Vec() {}
+    Vec(__m512 x) : v(x) {}
+};
+struct VecInt {
+    __m512i v;
+    VecInt() {}
+    VecInt(__m512i x) : v(x) {}
+};
+using Mask = __mmask16;
+
+// Where g++ 12 implements an intrinsic with an operand that it then warns of as uninitialized (its bug 105593), the
+// variant with a mask of all lanes stands instead: the same instruction.
+inline constexpr __mmask16 all_lanes = 0xffff;
+
+inline Vec load(const float* p) { return _mm512_loadu_ps(p); }
+inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v.v); }
+/// Sixteen halfs, widened; subnormal ones too, whatever the state.
+inline Vec load(const std::uint16_t* p) {
+    return _mm512_maskz_cvtph_ps(all_lanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+/// Of sixteen pairs of bfloat16, the first ones and the second ones.
+inline Vec load_even_bf16(const std::uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_loadu_si512(p), 16));
+}
+inline Vec load_odd_bf16(const std::uint16_t* p) {
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(-65536)));
+}
+inline Vec set1(float x) { return _mm512_set1_ps(x); }
+inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
+inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
+inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
+inline Vec div(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
+/// a * b + c, rounded once
+inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
+inline Vec select(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no.v, yes.v); }
+/// a where a > b, else b: b where either is NaN
+inline Vec max(Vec a, Vec b) { return _mm512_maskz_max_ps(all_lanes, a.v, b.v); }
+/// Lanes below `count` <= 16.
+inline Mask first_lanes(std::size_t count) { return static_cast<Mask>((1u << count) - 1u); }
+inline VecInt bits(Vec v) { return _mm512_castps_si512(v.v); }
+inline VecInt sub(VecInt a, VecInt b) { return _mm512_sub_epi32(a.v, b.v); }
+inline VecInt half(VecInt a) { return _mm512_maskz_srai_epi32(all_lanes, a.v, 1); }
+/// 2^n, for n in [-126, 127]
+inline Vec power_of_two(VecInt n) {
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23));
+}
+inline __m256 lower_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 0); }
+inline __m256 upper_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 1); }
+
+/// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.
+inline float sum(Vec v) {
+    const __m256 eight = _mm256_add_ps(lower_half(v.v), upper_half(v.v));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+/// The largest lane (no lane is NaN unless the result does not matter).
+inline float max(Vec v) {
+    const __m256 eight = _mm256_max_ps(lower_half(v.v), upper_half(v.v));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
+
+/// 24 sums, two panels of weights and an input fill 27 of 32 registers; 24 half sums of bf16 likewise.
+struct Tiles {
+    static constexpr std::size_t block = 12, rows = 12, panels = 2, bf16_rows = 12, row_panels = 8;
+};
+
+#include "math-inl.hpp"
+#include "rows-inl.hpp"
+#include "matmul-inl.hpp"
+#include "attention-inl.hpp"
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::avx512
+EIGENLM_TARGET_END
+#endif

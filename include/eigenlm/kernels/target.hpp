@@ -1,0 +1,34 @@
+#pragma once
+// Compiles a region of code for instructions that the command line did not ask for.
+//
+// Between EIGENLM_TARGET_BEGIN(features) and EIGENLM_TARGET_END functions, templates and lambdas may use the features,
+// and arithmetic is exact as between EIGENLM_EXACT_BEGIN and EIGENLM_EXACT_END. What compilers demand of a region:
+// it opens outside all namespaces, does not nest, and contains no #include but of *-inl.hpp fragments; it names
+// features, never an architecture (g++ would inline nothing); no vector type crosses its border; no friends, no vector
+// constants at namespace scope, constructors written out, no lambda without captures that returns a vector.
+#include "../base/abi.hpp"
+
+#if defined(__x86_64__)
+#define EIGENLM_STRING_(x) #x
+#define EIGENLM_STRING(x) EIGENLM_STRING_(x)
+
+#if defined(__clang__)
+#define EIGENLM_TARGET_BEGIN(features) \
+    EIGENLM_EXACT_BEGIN _Pragma(EIGENLM_STRING(clang attribute push(__attribute__((target(features))), apply_to = function)))
+#define EIGENLM_TARGET_END _Pragma("clang attribute pop") EIGENLM_EXACT_END
+#else
+#define EIGENLM_TARGET_BEGIN(features) EIGENLM_EXACT_BEGIN _Pragma(EIGENLM_STRING(GCC target(features)))
+#define EIGENLM_TARGET_END EIGENLM_EXACT_END
+#endif
+
+#define EIGENLM_AVX2 "avx,avx2,fma,f16c,bmi,bmi2"
+#define EIGENLM_AVX512 "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl"
+#define EIGENLM_AMX "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16"
+#endif
+
+// Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers.
+#if defined(__clang__)
+#define EIGENLM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define EIGENLM_UNROLL _Pragma("GCC unroll 16")
+#endif
