@@ -2,6 +2,7 @@
 // Threads that split one piece of work. Which thread takes which part never changes a result: parts are independent.
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -11,6 +12,10 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "error.hpp"
 #include "float_state.hpp"
@@ -48,6 +53,7 @@ class ThreadPool {
         if (threads > max_threads)
             throw ArgumentError(
                 "threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
+        spins_ = threads <= std::thread::hardware_concurrency();
         try {
             for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error& e) {
@@ -85,6 +91,7 @@ class ThreadPool {
         epoch_.fetch_add(1, std::memory_order_release);
         epoch_.notify_all();
         take_parts(0);
+        spin([this] { return running_.load(std::memory_order_acquire) == 0; });
         for (std::size_t left; (left = running_.load(std::memory_order_acquire)) != 0;) running_.wait(left);
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
@@ -112,6 +119,24 @@ class ThreadPool {
         std::size_t count, grain;
     };
 
+    /// Waits for `done` without sleep for a moment: waking a thread takes longer than most of what a model's pass does
+    /// between two of its parallel parts. With more threads than processors, somebody who works needs this one.
+    template <class Done>
+    void spin(const Done& done) const {
+        if (!spins_) return;
+        const auto begin = std::chrono::steady_clock::now();
+        do {
+            for (int i = 0; i < 32; ++i) {
+                if (done()) return;
+#if defined(__x86_64__)
+                _mm_pause();
+#else
+                asm volatile("yield");
+#endif
+            }
+        } while (std::chrono::steady_clock::now() - begin < std::chrono::microseconds(100));
+    }
+
     void take_parts(std::size_t thread) {
         const FloatState state;
         try {
@@ -129,6 +154,7 @@ class ThreadPool {
 
     void work(std::size_t thread) {
         for (std::size_t seen = 0;;) {
+            spin([&] { return epoch_.load(std::memory_order_acquire) != seen; });
             epoch_.wait(seen, std::memory_order_acquire);
             seen = epoch_.load(std::memory_order_acquire);
             if (stopping_) return;
@@ -145,6 +171,7 @@ class ThreadPool {
         workers_.clear();
     }
 
+    bool spins_ = false;
     std::vector<std::thread> workers_;
     std::atomic_flag busy_;
     Job job_{};

@@ -29,7 +29,8 @@ inline constexpr std::size_t bf16_chunk = 32;
 enum class Epilogue {
     store,  ///< out = sum
     add,    ///< out += sum
-    /// out = silu(gate) * up, where panels of 16 gates and of 16 ups lie in the matrix in turn: half as many columns.
+    /// out = silu(gate) * up, where panels of 16 gates and of 16 ups lie in the matrix in turn: half as many columns. A
+    /// bf16 product's are packed at once, as the next one's input: `out` is what pack_bf16 would make of them.
     silu_mul,
 };
 
@@ -54,7 +55,7 @@ struct MatmulBf16 : Matmul<std::uint16_t> {};
 
 /// Room for all unfinished sums of a product of many rows.
 constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {
-    return (rows + 16) * round_up(outputs, 2 * lanes);
+    return (rows + 16) * (outputs + 5 * lanes);
 }
 /// Floats that one row of a bf16 product's packed input takes; rows are packed in groups of 16.
 constexpr std::size_t packed_bf16_stride(std::size_t k) { return round_up(k, bf16_chunk); }

@@ -22,11 +22,11 @@ class DecoderBlock {
         const auto show = [&](const char* name, Rows<const float> values) {
             pass.show(name, static_cast<int>(layer), values);
         };
-        attention_norm_(pass.compute, a.hidden, a.normed);
+        attention_norm_.template apply<Weight>(pass.compute, a.hidden, a.normed, a.scratch);
         show("input_layernorm", a.normed);
         attention_(pass, a);
 
-        mlp_norm_(pass.compute, a.hidden, a.normed);
+        mlp_norm_.template apply<Weight>(pass.compute, a.hidden, a.normed, a.scratch);
         show("post_attention_layernorm", a.normed);
         mlp_(pass, layer, a);
         show("layer", a.hidden);

@@ -36,7 +36,7 @@ struct ProductScratch {
     /// For products of up to `rows` rows, `inputs` inputs and `outputs` outputs.
     ProductScratch(std::size_t rows, std::size_t inputs, std::size_t outputs)
         : packed(checked_mul(round_up(rows, 16), packed_bf16_stride(inputs), "workspace")),
-          partial(checked_mul(rows + 16, round_up(outputs, 2 * lanes), "workspace")) {}
+          partial((checked_mul(rows + 16, outputs + 5 * lanes, "workspace"), matmul_partial(rows, outputs))) {}
 
     Buffer<float> packed;   ///< the input, as pack_bf16 leaves it
     Buffer<float> partial;  ///< unfinished sums
@@ -71,17 +71,26 @@ struct MatmulOf<Bf16> {
 
 }  // namespace detail
 
-/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], bias: [outputs] or null, out:
-/// [rows, outputs]; see Epilogue
+/// Packs row r of x where products of this type of weights want that. Called for every row, in any order.
 template <class Weight>
-void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
-              Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
-    if constexpr (Weight::type == WeightType::bf16) {  // takes bf16 inputs, as the hardware's instructions do
-        each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
-            compute.kernels.pack_bf16(x[r], x.cols, r, x.rows, scratch.packed.data());
-        });
-        x.data = scratch.packed.data();
-    }
+void pack_row(const Compute& compute, Rows<const float> x, std::size_t r, ProductScratch& scratch) {
+    if constexpr (Weight::type == WeightType::bf16)  // takes bf16 inputs, as the hardware's instructions do
+        compute.kernels.pack_bf16(x[r], x.cols, r, x.rows, scratch.packed.data());
+}
+
+/// A product's input: rows of floats, or what pack_row has made of them.
+template <class Weight>
+Rows<const float> input(Rows<const float> x, const ProductScratch& scratch) {
+    if constexpr (Weight::type == WeightType::bf16)
+        return {scratch.packed.data(), x.rows, x.cols, packed_bf16_stride(x.cols)};
+    return x;
+}
+
+/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see input; bias: [outputs] or null;
+/// out: [rows, outputs], see Epilogue
+template <class Weight>
+void multiply_packed(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
+                     Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
     const typename detail::MatmulOf<Weight>::Type product = {
         {x, weight.data(), weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}};
     const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
@@ -91,6 +100,15 @@ void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>&
         panels(0, weight.panels(), 0);
     else
         compute.pool.split(weight.panels(), 2, panels);
+}
+/// The same of an input that is not packed yet.
+template <class Weight>
+void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
+              Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
+    if constexpr (Weight::type == WeightType::bf16)
+        each_row(compute, x.rows, x.rows * x.cols,
+                 [&](std::size_t r, std::size_t) { pack_row<Weight>(compute, x, r, scratch); });
+    multiply_packed(compute, input<Weight>(x, scratch), weight, bias, epilogue, out, scratch);
 }
 
 /// hidden += x, [rows, cols]

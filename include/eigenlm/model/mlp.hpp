@@ -13,7 +13,8 @@ class Mlp {
 
     /// a.hidden += down(silu(gate(a.normed)) * up(a.normed))
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        multiply(pass.compute, a.normed, gate_up_, nullptr, Epilogue::silu_mul, a.fed, a.scratch);
+        multiply_packed(pass.compute, input<Weight>(a.normed, a.scratch), gate_up_, nullptr, Epilogue::silu_mul, a.fed,
+                        a.scratch);
         add_product(pass, layer, a, a.fed, down_, "down_proj");
     }
 

@@ -11,10 +11,12 @@ class RmsNorm {
     /// gain: [size]
     RmsNorm(Buffer<float> gain, float epsilon) : gain_(std::move(gain)), epsilon_(epsilon) {}
 
-    /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row
-    void operator()(const Compute& compute, Rows<const float> x, Rows<float> out) const {
+    /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row; packed at once as the input of products with Weight.
+    template <class Weight>
+    void apply(const Compute& compute, Rows<const float> x, Rows<float> out, ProductScratch& scratch) const {
         each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
             compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
+            pack_row<Weight>(compute, out, r, scratch);
         });
     }
     /// x, [size], in place.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "../base/buffer.hpp"
 #include "../base/progress.hpp"
@@ -61,13 +62,9 @@ class Activations {
     /// Room for `max_rows` rows on `threads` threads. Throws ArgumentError for no rows and for a config that no
     /// model has (see check), ResourceError when the memory cannot be had.
     Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
-        : scratch((check(c), max_rows), widest_input(c), widest_output(c)), max_rows_(max_rows),
-          hidden_(storage(max_rows, c.hidden_size)),
-          normed_(storage(max_rows, c.hidden_size)),
-          projected_(storage(max_rows, c.hidden_size)),
-          qkv_(storage(max_rows, c.qkv_size())),
-          attended_(storage(max_rows, c.query_size())),
-          fed_(storage(max_rows, c.intermediate_size)),
+        : scratch((check(c), max_rows), widest_input(c), widest_output(c)),
+          max_rows_(max_rows),
+          storage_(checked_mul(round_up(max_rows, 16), row_size(c), "workspace")),
           attention_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
           attention_(checked_mul(attention_size_, threads, "workspace")),
           config_(c) {
@@ -90,12 +87,14 @@ class Activations {
         if (rows > max_rows_)
             throw ArgumentError(
                 "workspace", "expected at most " + std::to_string(max_rows_) + " rows, found " + std::to_string(rows));
-        hidden = view(hidden_, rows, config_.hidden_size);
-        normed = view(normed_, rows, config_.hidden_size);
-        projected = view(projected_, rows, config_.hidden_size);
-        qkv = view(qkv_, rows, config_.qkv_size());
-        attended = view(attended_, rows, config_.query_size());
-        fed = view(fed_, rows, config_.intermediate_size);
+        float* next = storage_.data();
+        for (const auto& [view, cols] : {std::pair(&hidden, config_.hidden_size), {&normed, config_.hidden_size},
+                                         {&projected, config_.hidden_size}, {&qkv, config_.qkv_size()},
+                                         {&attended, config_.query_size()}}) {
+            *view = {next, rows, cols, stride(cols)};
+            next += max_rows_ * stride(cols);
+        }
+        fed = {next, rows, config_.intermediate_size, packed_bf16_stride(config_.intermediate_size)};
     }
 
     Rows<float> hidden;     ///< [rows, hidden]: the residual stream
@@ -103,7 +102,7 @@ class Activations {
     Rows<float> projected;  ///< [rows, hidden]: what a sub-block adds to the stream, where somebody looks
     Rows<float> qkv;        ///< [rows, query_size + 2 kv_size]
     Rows<float> attended;   ///< [rows, query_size]: the heads' outputs
-    Rows<float> fed;        ///< [rows, intermediate]: silu(gate) * up
+    Rows<float> fed;        ///< [rows, intermediate]: silu(gate) * up, packed as the next product's input
     ProductScratch scratch;  ///< of the products
 
     /// The parts of qkv, of the pass's rows.
@@ -122,17 +121,21 @@ class Activations {
     static std::size_t widest_output(const ModelConfig& c) {
         return std::max({c.hidden_size, c.qkv_size(), gate_up_outputs(c)});
     }
-    static Buffer<float> storage(std::size_t rows, std::size_t cols) {
-        return Buffer<float>(checked_mul(rows, round_up(cols, lanes), "workspace"));
+    /// From one row to the next: rows that lie 4 KiB or a multiple apart would share a few lines of the caches.
+    static std::size_t stride(std::size_t cols) {
+        const std::size_t padded = round_up(cols, lanes);
+        return padded % 1024 == 0 ? padded + lanes : padded;
     }
-    static Rows<float> view(Buffer<float>& storage, std::size_t rows, std::size_t cols) {
-        return {storage.data(), rows, cols, round_up(cols, lanes)};
+    /// Floats of one row of everything.
+    static std::size_t row_size(const ModelConfig& c) {
+        return 3 * stride(c.hidden_size) + stride(c.qkv_size()) + stride(c.query_size()) +
+               packed_bf16_stride(c.intermediate_size);
     }
 
     std::size_t max_rows_;
-    Buffer<float> hidden_, normed_, projected_, qkv_, attended_, fed_;
+    Buffer<float> storage_;  // of all views: one buffer, so that it gets huge pages
     std::size_t attention_size_;
-    Buffer<float> attention_;
+    Buffer<float> attention_;  // [threads, attention_size]
     ModelConfig config_;
 };
 
@@ -142,12 +145,12 @@ inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* 
     if (v) show(v, static_cast<int>(layer), a.v());
 }
 
-/// a.hidden += x * weight^T, in one go unless somebody wants to see the product under `name`: the same bits.
+/// a.hidden += x * weight^T (x as multiply_packed takes it), in one go unless somebody wants to see the product under `name`: the same bits.
 template <class Weight>
 void add_product(const Pass& pass, std::size_t layer, Activations& a, Rows<const float> x, const Matrix<Weight>& weight,
                  const char* name) {
-    if (!pass.tap) return multiply(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
-    multiply(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
+    if (!pass.tap) return multiply_packed(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
+    multiply_packed(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
     pass.show(name, static_cast<int>(layer), a.projected);
     add(pass.compute, a.projected, a.hidden);
 }

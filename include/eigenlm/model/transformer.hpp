@@ -69,9 +69,9 @@ class Transformer final : public AnyTransformer {
 
     void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const override {
         const Rows<float> normed = a.normed.middle(first, out.rows);
-        final_norm_(pass.compute, a.hidden.middle(first, out.rows), normed);
+        final_norm_.template apply<Weight>(pass.compute, a.hidden.middle(first, out.rows), normed, a.scratch);
         pass.show("norm", -1, normed);
-        multiply(pass.compute, normed, head_.empty() ? embedding_ : head_, nullptr, Epilogue::store, out, a.scratch);
+        multiply_packed(pass.compute, input<Weight>(normed, a.scratch), head_.empty() ? embedding_ : head_, nullptr, Epilogue::store, out, a.scratch);
     }
 
     WeightType dtype() const override { return Weight::type; }

@@ -44,13 +44,33 @@ struct TileState {
 /// Rows of a tile of inputs: packed inputs are [ceil(rows / height)][k / 32][height][32] bf16.
 inline std::size_t tile_height(std::size_t rows) { return rows < 16 ? rows : 16; }
 
+/// Sixteen bfloat16 as they lie in tiles.
+inline void store_bf16(std::uint16_t* out, const avx512::Vec& rounded) {
+    const __m512i upper = _mm512_maskz_srli_epi32(avx512::all_lanes, _mm512_castps_si512(rounded.v), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_maskz_cvtepi32_epi16(avx512::all_lanes, upper));
+}
+/// Where the 32 inputs from `k` on of a row begin among the packed inputs of `rows` rows.
+inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, std::size_t rows, std::size_t k) {
+    const std::size_t height = tile_height(rows), tile = height * bf16_chunk;
+    return reinterpret_cast<std::uint16_t*>(packed) + row / height * height * packed_bf16_stride(n) +
+           k / bf16_chunk * tile + row % height * bf16_chunk;
+}
+
+/// The epilogue of a product of several rows: what silu_mul makes becomes tiles again.
+struct Product : MatmulBf16 {};
+inline void put_fed(const Product& m, std::size_t row, std::size_t column, std::size_t width, const avx512::Vec& fed) {
+    std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
+    store_bf16(out, avx512::round_bf16(avx512::select(avx512::first_lanes(width), fed, avx512::set1(0.0f))));
+    if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
+}
+
 /// One or two tiles of rows by two panels, over the 32s [part.begin, part.end) of inputs.
 template <int RowTiles>
 inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size_t chunks,
                            const std::uint16_t* const (&weight)[2], const avx512::Part& part,
                            avx512::Prefetch& fetch) {
-    constexpr int row = 2 * lanes * sizeof(float);  // of the sums, bytes
-    float* const lower = part.sums + height * avx512::pair;
+    constexpr int row = 2 * lanes * sizeof(float);  // of the sums, in bytes
+    float* const lower = part.sums + height * part.stride;
     const std::uint16_t* const x1 = x + height * chunks * bf16_chunk;
     EIGENLM_TILE_FENCE();
     if (part.begin == 0) {
@@ -92,14 +112,14 @@ inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size
     EIGENLM_TILE_FENCE();
 }
 
-inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t last) {
+inline void multiply_blocks(const Product& m, std::size_t first, std::size_t last) {
     const std::size_t chunks = packed_bf16_stride(m.x.cols) / bf16_chunk, height = tile_height(m.x.rows);
     const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
     const TileState state(height);
     const auto multiply = [&](std::size_t row, std::size_t stop, const std::uint16_t* const (&weight)[2],
                               const avx512::Part& part, avx512::Prefetch& fetch) {
-        avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums};
-        for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * avx512::pair) {
+        avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums, part.stride};
+        for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * part.stride) {
             if (r + height < stop)
                 multiply_tiles<2>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
             else
@@ -107,25 +127,26 @@ inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t 
         }
     };
     const auto finish = [&](std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
-        avx512::finish(m, row, stop - row, panel, last, sums);
+        avx512::finish(m, row, stop - row, panel, panel + 2 < last ? panel + 2 : last, sums, 2 * lanes);
     };
-    avx512::multiply_many(m, first, last, multiply, finish);
+    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, multiply, finish);
 }
 
 inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
     if (m.x.rows == 1)
         avx512::matmul_bf16(m, first, last);
     else
-        multiply_blocks(m, first, last);
+        multiply_blocks({m}, first, last);
 }
 
 /// One row as AVX-512 wants it; several as tiles.
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed) {
     if (rows == 1) return avx512::pack_bf16(x, n, row, rows, packed);
-    const std::size_t height = tile_height(rows), stride = packed_bf16_stride(n);
-    auto* out = reinterpret_cast<std::uint16_t*>(packed) + row / height * height * stride + row % height * bf16_chunk;
-    for (std::size_t k = 0; k < stride; k += bf16_chunk, out += height * bf16_chunk)
-        for (std::size_t i = 0; i < bf16_chunk; ++i) out[i] = k + i < n ? f32_to_bf16(x[k + i]) : std::uint16_t{0};
+    for (std::size_t k = 0; k < packed_bf16_stride(n); k += lanes) {
+        const std::size_t left = k < n ? n - k : 0;
+        const avx512::Vec v = avx512::load_first(x + k, left < lanes ? left : lanes);
+        store_bf16(packed_at(packed, n, row, rows, k) + k % bf16_chunk, avx512::round_bf16(v));
+    }
 }
 
 #undef EIGENLM_TILE_FENCE

@@ -51,7 +51,6 @@ inline Vec set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 inline Vec add(Vec x, Vec y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 inline Vec sub(Vec x, Vec y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 inline Vec mul(Vec x, Vec y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-inline Vec div(Vec x, Vec y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
 /// x * y + z, rounded once
 inline Vec fma(Vec x, Vec y, Vec z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
 inline Mask less(Vec x, Vec y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)}; }
@@ -75,6 +74,22 @@ inline __m256 power_of_two(__m256i n) {
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(VecInt n) { return {power_of_two(n.a), power_of_two(n.b)}; }
 
+inline __m256 reciprocal_guess(__m256 v) {
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(0x7ef311c7), _mm256_castps_si256(v)));
+}
+/// Near 1 / v, for v in [1, 2^127].
+inline Vec reciprocal_guess(Vec v) { return {reciprocal_guess(v.a), reciprocal_guess(v.b)}; }
+inline __m256 round_bf16(__m256 v) {
+    const __m256i x = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(x, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const __m256i quiet = _mm256_or_si256(x, _mm256_set1_epi32(0x400000));
+    const __m256 rounded =
+        _mm256_blendv_ps(_mm256_castsi256_ps(up), _mm256_castsi256_ps(quiet), _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    return _mm256_and_ps(rounded, _mm256_castsi256_ps(_mm256_set1_epi32(-65536)));
+}
+/// The nearest bfloat16, ties to even; NaNs stay NaNs.
+inline Vec round_bf16(Vec v) { return {round_bf16(v.a), round_bf16(v.b)}; }
+
 /// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.
 inline float sum(Vec v) {
     const __m256 eight = _mm256_add_ps(v.a, v.b);
@@ -94,7 +109,7 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 /// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16; with bf16 twelve of half sums
 /// and four of weights, of which one is read again.
 struct Tiles {
-    static constexpr std::size_t block = 6, rows = 6, panels = 1, bf16_rows = 3, row_panels = 4;
+    static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
 };
 
 #include "math-inl.hpp"

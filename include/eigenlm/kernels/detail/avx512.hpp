@@ -46,7 +46,6 @@ inline Vec set1(float x) { return _mm512_set1_ps(x); }
 inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a.v, b.v); }
 inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
 inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
-inline Vec div(Vec a, Vec b) { return _mm512_div_ps(a.v, b.v); }
 /// a * b + c, rounded once
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
 inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
@@ -61,6 +60,19 @@ inline VecInt half(VecInt a) { return _mm512_maskz_srai_epi32(all_lanes, a.v, 1)
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(VecInt n) {
     return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23));
+}
+/// Near 1 / v, for v in [1, 2^127].
+inline Vec reciprocal_guess(Vec v) {
+    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(0x7ef311c7), _mm512_castps_si512(v.v)));
+}
+/// The nearest bfloat16, ties to even; NaNs stay NaNs.
+inline Vec round_bf16(Vec v) {
+    const __m512i x = _mm512_castps_si512(v.v), upper = _mm512_set1_epi32(-65536);
+    const __m512i odd = _mm512_and_si512(_mm512_maskz_srli_epi32(all_lanes, x, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(x, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(x, _mm512_set1_epi32(0x400000));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v.v, v.v, _CMP_UNORD_Q);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_mask_mov_epi32(up, nan, quiet), upper));
 }
 inline __m256 lower_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 0); }
 inline __m256 upper_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 1); }
@@ -81,9 +93,9 @@ inline float max(Vec v) {
 }
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
-/// 24 sums, two panels of weights and an input fill 27 of 32 registers; 24 half sums of bf16 likewise.
+/// 24 sums, four panels' weights and an input fill 29 of 32 registers; 24 half sums of bf16 likewise.
 struct Tiles {
-    static constexpr std::size_t block = 12, rows = 12, panels = 2, bf16_rows = 12, row_panels = 8;
+    static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 12, row_panels = 8, heads = 2;
 };
 
 #include "math-inl.hpp"

@@ -10,6 +10,7 @@
 #include <Eigen/Core>
 #include <cmath>
 #include <cstddef>
+#include <type_traits>
 #include <vector>
 
 #include "../table.hpp"
@@ -36,9 +37,9 @@ inline ConstMatrix map(const float* data, std::size_t rows, std::size_t cols, st
 inline ConstVector map(const float* data, std::size_t n) { return ConstVector(data, index(n)); }
 inline Vector map(float* data, std::size_t n) { return Vector(data, index(n)); }
 
-/// Eigen writes whole products: the epilogue is a second step.
-template <class Weight>
-void finish(const eigenlm::Matmul<Weight>& m, std::size_t begin, std::size_t end, const float* sums) {
+/// Eigen writes whole products: the epilogue is a second step. A bf16 product's result is rounded for the next one.
+template <class M>
+void finish(const M& m, std::size_t begin, std::size_t end, const float* sums) {
     const std::size_t columns = end - begin;
     for (std::size_t r = 0; r < m.x.rows; ++r, sums += columns) {
         if (m.epilogue == Epilogue::add) {
@@ -50,13 +51,16 @@ void finish(const eigenlm::Matmul<Weight>& m, std::size_t begin, std::size_t end
             const std::size_t width = left < lanes ? left : lanes;
             const auto gate = map(sums + j, width), up = map(sums + j + lanes, width);
             map(m.out[r] + column, width) = gate / (1.0f + (-gate).exp()) * up;
+            if constexpr (std::is_same_v<M, MatmulBf16>)
+                for (std::size_t i = column; i < (left <= lanes ? m.out.stride : column + lanes); ++i)
+                    m.out[r][i] = i < m.out.cols ? bf16_to_f32(f32_to_bf16(m.out[r][i])) : 0.0f;
         }
     }
 }
 
 /// Outputs [begin, end) of the product of x [rows, k] with `weight`, their rows [end - begin, k].
-template <class Weight>
-void multiply(const eigenlm::Matmul<Weight>& m, const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin) {
+template <class M>
+void multiply(const M& m, const ConstMatrix& x, const ConstMatrix& weight, std::size_t begin) {
     const std::size_t columns = static_cast<std::size_t>(weight.rows());
     const bool direct = m.epilogue == Epilogue::store;
     std::vector<float> sums(direct ? 0 : m.x.rows * columns);
@@ -86,8 +90,8 @@ inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) 
 }
 
 /// 16-bit weights, widened a few outputs at a time.
-template <class Scalar>
-void matmul_widened(const eigenlm::Matmul<std::uint16_t>& m, const ConstMatrix& x, std::size_t first,
+template <class Scalar, class M>
+void matmul_widened(const M& m, const ConstMatrix& x, std::size_t first,
                     std::size_t last) {
     const std::size_t k = m.x.cols, stop = column_of(m, last);
     using Stored = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;

@@ -2,35 +2,32 @@
 //
 // One output is one chain of fused multiply-adds over k = 0, 1, ..., from zero, then + bias: the same for 1 row as for
 // many, whatever the blocking. Lanes are outputs. A tile of R rows and P panels keeps its R * P chains in registers.
-// Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it two panels at a
-// time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block. Between
+// Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it a few panels at
+// a time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block. Between
 // parts the sums wait in memory: the same chain.
 //
 // The level's Tiles say how many rows and panels fill its registers.
 
-/// Columns that are finished together: two panels, for an epilogue may need a gate's and an up's.
-inline constexpr std::size_t pair = 2 * lanes;
-
-/// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of two panels.
+/// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of some panels.
 struct Prefetch {
-    const char* next;      // of the first panel; null: nothing
-    std::size_t distance;  // bytes to the second one
-    std::size_t lines;     // of 64 bytes, of each
+    const char* next;      // of the first panel
+    std::size_t distance;  // bytes to the next one
+    std::size_t panels;
+    std::size_t lines;  // of 64 bytes, of each
     std::size_t per_step;
     void step() {
         const std::size_t count = per_step < lines ? per_step : lines;
-        for (std::size_t i = 0; i < count; ++i, next += 64) {
-            __builtin_prefetch(next, 0, 2);
-            __builtin_prefetch(next + distance, 0, 2);
-        }
+        for (std::size_t i = 0; i < count; ++i, next += 64)
+            for (std::size_t p = 0; p < panels; ++p) __builtin_prefetch(next + p * distance, 0, 2);
         lines -= count;
     }
 };
 
-/// A tile's part of the inputs, and its sums: rows of `pair` numbers, from zero or as the part before has left them.
+/// A tile's part of the inputs, and its sums: from zero or as the part before has left them.
 struct Part {
     std::size_t begin, end;
     float* sums;
+    std::size_t stride;  // from one row's sums to the next one's
 };
 
 /// Runs step(k, ahead) for every k of a row's product: `ahead` is how far from k the inputs are that must be on their
@@ -42,16 +39,20 @@ inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance,
     for (std::size_t k = border; k < inputs; k += Step) step(k, distance + (panels - 1) * inputs);
 }
 
+/// One row of as many panels as are read from memory at once.
+template <std::size_t R, std::size_t P>
+inline constexpr bool streamed = R == 1 && P == Tiles::row_panels;
+
 template <std::size_t R, std::size_t P>
 inline void resume(const Part& part, Vec (&total)[R][P]) {
     EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
         EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * pair + p * lanes);
+            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
 }
 template <std::size_t R, std::size_t P>
 inline void suspend(const Part& part, const Vec (&total)[R][P]) {
     EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
-        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) store(part.sums + r * pair + p * lanes, total[r][p]);
+        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) store(part.sums + r * part.stride + p * lanes, total[r][p]);
 }
 
 /// f32, or f16 widened: the same arithmetic.
@@ -70,18 +71,14 @@ inline void multiply_tile(const Matmul<Weight>& m, std::size_t row, const Weight
             EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
         }
     };
-    if constexpr (R == 1) {
+    if constexpr (streamed<R, P>) {
         stream<1>(part.end, P, 4096 / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
             EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes);
             step(k);
         });
     } else {
-        std::size_t k = part.begin;
-        for (; k + 8 <= part.end; k += 8) {
-            if (k % bf16_chunk == 0) fetch->step();
-            EIGENLM_UNROLL for (std::size_t i = 0; i < 8; ++i) step(k + i);
-        }
-        for (; k < part.end; ++k) step(k);
+        fetch->step();
+        for (std::size_t k = part.begin; k < part.end; ++k) step(k);
     }
     suspend(part, total);
 }
@@ -103,7 +100,7 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
             Vec w0[P], w1[P];
             EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
                 w0[p] = load_even_bf16(weight[p] + i * lanes), w1[p] = load_odd_bf16(weight[p] + i * lanes);
-                if constexpr (R == 1) __builtin_prefetch(weight[p] + (i + ahead) * lanes);
+                if constexpr (streamed<R, P>) __builtin_prefetch(weight[p] + (i + ahead) * lanes);
             }
             EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) {
                 const Vec x0 = set1(x[r * stride + i]), x1 = set1(x[r * stride + i + 1]);
@@ -117,46 +114,58 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
             EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
                 total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
     };
-    if constexpr (R == 1) {
+    if constexpr (streamed<R, P>) {
         stream<bf16_chunk>(part.end, P, 128, chunk);
     } else {
-        for (std::size_t k = part.begin; k < part.end; k += bf16_chunk) {
-            fetch->step();
-            chunk(k, 0);
-        }
+        fetch->step();
+        for (std::size_t k = part.begin; k < part.end; k += bf16_chunk) chunk(k, 0);
     }
     suspend(part, total);
 }
 
-/// The epilogue of `rows` rows and of panels [panel, panel + 2), those of them that there are before `last`.
+/// Keeps 16 numbers of what silu_mul makes, `width` of which there are.
 template <class Weight>
-inline void finish(const Matmul<Weight>& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t last,
-                   const float* sums) {
-    const Vec one = set1(1.0f), zero = set1(0.0f);
+inline void put_fed(const Matmul<Weight>& m, std::size_t row, std::size_t column, std::size_t width, const Vec& fed) {
+    store_first(m.out[row] + column, width, fed);
+}
+
+/// A bf16 product's are the packed input of the next one: floats, rounded, rows filled up with zeros.
+inline void put_fed(const MatmulBf16& m, std::size_t row, std::size_t column, std::size_t width, const Vec& fed) {
+    float* const out = m.out.data + row * m.out.stride + column;
+    store(out, round_bf16(select(first_lanes(width), fed, set1(0.0f))));
+    if (column + lanes >= m.out.cols && column + lanes < m.out.stride) store(out + lanes, set1(0.0f));
+}
+
+/// The epilogue of `rows` rows and of panels [panel, stop), an even number of them unless they are the last.
+template <class M>
+inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
+                   const float* sums, std::size_t stride) {
     const auto width_at = [](std::size_t column, std::size_t columns) {
         return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
     };
     const auto total = [&](const float* sum, std::size_t column) {
         return m.bias ? add(load(sum), load_first(m.bias + column, width_at(column, m.outputs))) : load(sum);
     };
-    for (std::size_t r = row; r < row + rows; ++r, sums += pair) {
+    for (std::size_t r = row; r < row + rows; ++r, sums += stride) {
+        const float* sum = sums;
         if (m.epilogue == Epilogue::silu_mul) {
-            const std::size_t column = panel / 2 * lanes;
-            const Vec gate = total(sums, panel * lanes), up = total(sums + lanes, (panel + 1) * lanes);
-            const Vec fed = mul(div(gate, add(one, exp(sub(zero, gate)))), up);
-            store_first(m.out[r] + column, width_at(column, m.out.cols), fed);
+            for (std::size_t p = panel; p < stop; p += 2, sum += 2 * lanes) {
+                const std::size_t column = p / 2 * lanes;
+                const Vec gate = total(sum, p * lanes), up = total(sum + lanes, (p + 1) * lanes);
+                put_fed(m, r, column, width_at(column, m.out.cols), mul(silu(gate), up));
+            }
             continue;
         }
-        for (std::size_t p = panel; p < panel + 2 && p < last; ++p) {
+        for (std::size_t p = panel; p < stop; ++p, sum += lanes) {
             const std::size_t column = p * lanes, width = width_at(column, m.out.cols);
             float* const out = m.out[r] + column;
-            const Vec sum = total(sums + (p - panel) * lanes, column);
-            store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), sum) : sum);
+            const Vec v = total(sum, column);
+            store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), v) : v);
         }
     }
 }
 
-/// Floats or numbers of 16 bits that a panel takes.
+/// Numbers that a panel takes.
 template <class Weight>
 inline std::size_t panel_size(const Matmul<Weight>& m) {
     return m.x.cols * lanes;
@@ -175,14 +184,13 @@ template <class M>
 inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
     constexpr std::size_t P = Tiles::row_panels;
     alignas(64) float sums[P * lanes];
-    const Part all = {0, panel_size(m) / lanes, sums};
+    const Part all = {0, panel_size(m) / lanes, sums, P * lanes};
     for (std::size_t panel = first; panel < last; panel += P) {
         decltype(m.weight) weight[P];
         find_panels(m, panel, last, weight);
         for (std::size_t row = 0; row < m.x.rows; ++row) {
             multiply_tile<1>(m, row, weight, all, nullptr);
-            for (std::size_t p = 0; p < P && panel + p < last; p += 2)
-                finish(m, row, 1, panel + p, last, sums + p * lanes);
+            finish(m, row, 1, panel, panel + P < last ? panel + P : last, sums, P * lanes);
         }
     }
 }
@@ -190,38 +198,41 @@ inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
 /// Rows at a time for which sums find room on the stack.
 inline constexpr std::size_t local_rows = 256;
 
-/// Products of many rows. Calls multiply(row, stop, weights of two panels, part, fetch), which computes the sums of rows
+/// Products of many rows. Calls multiply(row, stop, weights of G panels, part, fetch), which computes the sums of rows
 /// [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows more.
-template <class M, class Multiply, class Finish>
-inline void multiply_many(const M& m, std::size_t first, std::size_t last, const Multiply& multiply,
-                          const Finish& finish) {
+/// `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs (0: once for a part).
+template <std::size_t G, class M, class Multiply, class Finish>
+inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
+                          std::size_t step_inputs, const Multiply& multiply, const Finish& finish) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
-    const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * pair;
+    const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
     // Inputs at a time: their share of all rows takes up to 1 MiB, half of a usual second-level cache.
     std::size_t step = round_up(inputs, 2 * bf16_chunk);
-    if (m.partial_size >= slot * ((last + 1) / 2))
+    if (m.partial_size >= slot * (last + G))
         while (step > 512 && step * rows * sizeof(Weight) > (1u << 20)) step = round_up(step / 2, 2 * bf16_chunk);
     const bool whole = step >= inputs;
-    alignas(64) float local[(local_rows + 16) * pair];
+    // Of that, inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
+    constexpr std::size_t most_near = 32768 / (G * lanes * sizeof(Weight));
+    const std::size_t near = round_up(ceil_div(step, ceil_div(step, most_near)), bf16_chunk);
+    alignas(64) float local[(local_rows + 16) * G * lanes];
     for (std::size_t begin = 0; begin < inputs; begin += step) {
         const std::size_t end = begin + step < inputs ? begin + step : inputs;
-        for (std::size_t panel = first; panel < last; panel += 2) {
-            const Weight* weight[2];
+        for (std::size_t panel = first; panel < last; panel += G) {
+            const Weight* weight[G];
             find_panels(m, panel, last, weight);
-            // The next two panels come into the second-level cache while these are at work.
-            const std::size_t next = panel + 2 < last ? panel + 2 : first;
-            const std::size_t at = next * size + (panel + 2 < last ? begin : end % inputs) * lanes;
+            // The next panels come into the second-level cache while these are at work.
+            const std::size_t next = panel + G < last ? panel + G : first;
+            const std::size_t at = next * size + (panel + G < last ? begin : end % inputs) * lanes;
             const std::size_t lines = (end - begin) * lanes * sizeof(Weight) / 64;
-            Prefetch fetch = {reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), lines,
-                              ceil_div(lines, (end - begin) / bf16_chunk * ceil_div(rows, Tiles::block) + 1)};
-            float* const sums = whole ? local : m.partial + panel / 2 * slot;
+            Prefetch fetch = {reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), G, lines,
+                              ceil_div(lines, ceil_div(end - begin, step_inputs ? step_inputs : near) *
+                                                  ceil_div(rows, step_rows))};
+            float* const sums = whole ? local : m.partial + panel * slot;
             const std::size_t most = whole ? local_rows : rows;
             for (std::size_t row = 0; row < rows; row += most) {
                 const std::size_t stop = row + most < rows ? row + most : rows;
-                // Two panels' part takes 32 KiB of the first-level cache.
-                constexpr std::size_t near = 32768 / (2 * lanes * sizeof(Weight));
                 for (std::size_t k = begin; k < end; k += near)
-                    multiply(row, stop, weight, Part{k, k + near < end ? k + near : end, sums}, fetch);
+                    multiply(row, stop, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes}, fetch);
                 if (end == inputs) finish(row, stop, panel, sums);
             }
         }
@@ -244,10 +255,10 @@ inline void each_block(std::size_t first, std::size_t stop, const F& f) {
     }
 }
 
-/// R rows of two panels.
-template <std::size_t R, std::size_t P, class M, class Weight>
-inline void multiply_block(const M& m, std::size_t row, const Weight* const (&weight)[2], Part part, Prefetch& fetch) {
-    for (std::size_t p = 0; p < 2; p += P, part.sums += P * lanes) {
+/// R rows of G panels, P at a time.
+template <std::size_t R, std::size_t P, std::size_t G, class M, class Weight>
+inline void multiply_block(const M& m, std::size_t row, const Weight* const (&weight)[G], Part part, Prefetch& fetch) {
+    for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
         const Weight* panels[P];
         for (std::size_t i = 0; i < P; ++i) panels[i] = weight[p + i];
         multiply_tile<R>(m, row, panels, part, &fetch);
@@ -257,11 +268,11 @@ inline void multiply_block(const M& m, std::size_t row, const Weight* const (&we
 template <std::size_t Rows, std::size_t P, class M>
 inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
-    constexpr std::size_t third = Rows / 3;
-    const auto multiply = [&m](std::size_t first_row, std::size_t stop, const Weight* const (&weight)[2],
+    constexpr std::size_t third = Rows / 3, G = P < 2 ? 2 : P;
+    const auto multiply = [&m](std::size_t first_row, std::size_t stop, const Weight* const (&weight)[G],
                                const Part& part, Prefetch& fetch) {
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t, std::size_t sums) {
-            const Part block = {part.begin, part.end, part.sums + sums * pair};
+            const Part block = {part.begin, part.end, part.sums + sums * part.stride, part.stride};
             if (count == Rows)
                 multiply_block<Rows, P>(m, row, weight, block, fetch);
             else if (count == 2 * third)
@@ -272,33 +283,34 @@ inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
     };
     const auto finish_blocks = [&m, last](std::size_t first_row, std::size_t stop, std::size_t panel,
                                           const float* all) {
+        constexpr std::size_t stride = G * lanes;
+        const std::size_t end = panel + G < last ? panel + G : last;
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t sums) {
-            finish(m, done, row + count - done, panel, last, all + (sums + done - row) * pair);
+            finish(m, done, row + count - done, panel, end, all + (sums + done - row) * stride, stride);
         });
     };
-    multiply_many(m, first, last, multiply, finish_blocks);
+    multiply_many<G>(m, first, last, Rows * P / G, 0, multiply, finish_blocks);
+}
+
+template <std::size_t Rows, std::size_t P, class M>
+inline void matmul(const M& m, std::size_t first, std::size_t last) {
+    if (m.x.rows < Rows / 3 || m.x.rows == 1)
+        multiply_rows(m, first, last);
+    else
+        multiply_blocks<Rows, P>(m, first, last);
 }
 
 inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
-    if (m.x.rows < Tiles::rows / 3)
-        multiply_rows(m, first, last);
-    else
-        multiply_blocks<Tiles::rows, Tiles::panels>(m, first, last);
+    matmul<Tiles::rows, Tiles::panels>(m, first, last);
 }
 inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) {
-    if (m.x.rows < Tiles::rows / 3)
-        multiply_rows(m, first, last);
-    else
-        multiply_blocks<Tiles::rows, Tiles::panels>(m, first, last);
+    matmul<Tiles::rows, Tiles::panels>(m, first, last);
 }
 inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
-    if (m.x.rows < Tiles::bf16_rows / 3)
-        multiply_rows(m, first, last);
-    else
-        multiply_blocks<Tiles::bf16_rows, 1>(m, first, last);
+    matmul<Tiles::bf16_rows, 1>(m, first, last);
 }
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
     float* const out = packed + row * packed_bf16_stride(n);
-    for (std::size_t i = 0; i < n; ++i) out[i] = bf16_to_f32(f32_to_bf16(x[i]));
+    each_vector(n, [&](auto at, auto put) { put(out, round_bf16(at(x))); });
     for (std::size_t i = n; i < packed_bf16_stride(n); ++i) out[i] = 0;
 }

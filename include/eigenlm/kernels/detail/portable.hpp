@@ -12,7 +12,7 @@ namespace eigenlm::inline EIGENLM_ABI::detail::portable {
 
 /// NEON has 32 registers of four: 24 of sums, four of a panel's weights. SSE2 is slow for another reason.
 struct Tiles {
-    static constexpr std::size_t block = 6, rows = 6, panels = 1, bf16_rows = 3, row_panels = 4;
+    static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
 };
 
 #include "math-inl.hpp"

@@ -125,7 +125,6 @@ inline Vec set1(float x) { EIGENLM_EACH_QUAD(Vec, (Quad{x, x, x, x})); }
 inline Vec add(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] + b.q[i]); }
 inline Vec sub(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] - b.q[i]); }
 inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q[i]); }
-inline Vec div(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] / b.q[i]); }
 #if defined(__x86_64__) && !defined(__FMA__)
 __attribute__((noinline, cold)) inline Vec fma_odd(const Vec& a, const Vec& b, const Vec& c) {
     EIGENLM_EACH_QUAD(Vec, fma_odd(a.q[i], b.q[i], c.q[i]));
@@ -165,6 +164,18 @@ inline VecInt sub(const VecInt& a, const VecInt& b) {
 inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, (Quad)(((QuadBits)n.q[i] + 127u) << 23)); }
+/// Near 1 / v, for v in [1, 2^127].
+inline Vec reciprocal_guess(const Vec& v) { EIGENLM_EACH_QUAD(Vec, (Quad)(0x7ef311c7u - (QuadBits)v.q[i])); }
+/// The nearest bfloat16, ties to even; NaNs stay NaNs.
+inline Vec round_bf16(const Vec& v) {
+    Vec result;
+    for (int i = 0; i < 4; ++i) {
+        const QuadBits x = (QuadBits)v.q[i], up = x + 0x7fffu + ((x >> 16) & 1u), quiet = x | 0x400000u;
+        const Quad rounded = select((QuadInt)((x & 0x7fffffffu) > 0x7f800000u), (Quad)quiet, (Quad)up);
+        result.q[i] = (Quad)((QuadBits)rounded & 0xffff0000u);
+    }
+    return result;
+}
 
 #undef EIGENLM_EACH_QUAD
 

@@ -31,11 +31,7 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
 }
 
 inline void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
-    const Vec one = set1(1.0f), zero = set1(0.0f);
-    each_vector(n, [&](auto at, auto put) {
-        const Vec g = at(gate);
-        put(out, mul(div(g, add(one, exp(sub(zero, g)))), at(up)));
-    });
+    each_vector(n, [&](auto at, auto put) { put(out, mul(silu(at(gate)), at(up))); });
 }
 
 inline void add(const float* x, std::size_t n, float* total) {
