@@ -28,7 +28,7 @@ void each_row(const Compute& compute, std::size_t rows, std::size_t work, const 
     if (work < detail::parallel_work)
         part(0, rows, 0);
     else
-        compute.pool.for_each(rows, 1, part);
+        compute.pool.for_each(rows, rows < 32 * compute.pool.size() ? 1 : 16, part);  // 16 rows are packed together
 }
 
 /// What products of several rows need beside their input and output, allocated once.

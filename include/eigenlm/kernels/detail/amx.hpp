@@ -9,6 +9,63 @@
 
 #include "avx512.hpp"
 
+// What goes into tiles and comes out of them: functions of AVX-512, so that its templates can inline them.
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
+namespace eigenlm::inline EIGENLM_ABI::detail::amx {
+
+/// Rows of a tile of inputs: packed inputs are [ceil(rows / height)][k / 32][height][32] bf16.
+inline std::size_t tile_height(std::size_t rows) { return rows < 16 ? rows : 16; }
+
+/// Sixteen numbers as bfloat16, as they lie in tiles: the nearest, ties to even. Every processor with tiles has the
+/// instruction, which is outside this region's features; it makes subnormals zero, as products do anyway.
+inline void store_bf16(std::uint16_t* out, const avx512::Vec& v) {
+    __m256i rounded;
+    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.v));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), rounded);
+}
+/// Where the 32 inputs from `k` on of a row begin among the packed inputs of `rows` rows.
+inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, std::size_t rows, std::size_t k) {
+    const std::size_t height = tile_height(rows), first = row < 16 ? 0 : row / 16 * 16;
+    return reinterpret_cast<std::uint16_t*>(packed) + first * packed_bf16_stride(n) +
+           (k / bf16_chunk * height + row - first) * bf16_chunk;
+}
+
+/// The epilogue of a product of several rows: what silu_mul makes becomes tiles again.
+struct Product : MatmulBf16 {};
+inline void put_fed(const Product& m, std::size_t row, std::size_t column, std::size_t width, const avx512::Vec& fed) {
+    std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
+    store_bf16(out, avx512::select(avx512::first_lanes(width), fed, avx512::set1(0.0f)));
+    if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
+}
+
+/// Fetches where two panels' results of some rows will be put: the stores would wait for memory one by one.
+inline void prefetch_out(const Product& m, std::size_t row, std::size_t stop, std::size_t panel) {
+    const std::size_t column = panel * lanes;
+    for (; row < stop; ++row) {
+        if (m.epilogue == Epilogue::silu_mul) {
+            __builtin_prefetch(packed_at(m.out.data, m.out.cols, row, m.x.rows, column / 2), 1, 2);
+        } else {
+            __builtin_prefetch(m.out[row] + column, 1, 2);
+            __builtin_prefetch(m.out[row] + column + lanes, 1, 2);
+        }
+    }
+}
+
+/// One row as AVX-512 wants it; several as tiles.
+inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed) {
+    if (rows == 1) return avx512::pack_bf16(x, n, row, rows, packed);
+    const std::size_t tile = tile_height(rows) * bf16_chunk;
+    std::uint16_t* out = packed_at(packed, n, row, rows, 0);
+    for (std::size_t k = 0; k < packed_bf16_stride(n); k += bf16_chunk, out += tile)
+        for (std::size_t i = 0; i < bf16_chunk; i += lanes) {
+            const std::size_t left = k + i < n ? n - k - i : 0;
+            store_bf16(out + i, avx512::load_first(x + k + i, left < lanes ? left : lanes));
+        }
+}
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::amx
+EIGENLM_TARGET_END
+
 EIGENLM_TARGET_BEGIN(EIGENLM_AMX)
 namespace eigenlm::inline EIGENLM_ABI::detail::amx {
 
@@ -40,29 +97,6 @@ struct TileState {
         _tile_release();
     }
 };
-
-/// Rows of a tile of inputs: packed inputs are [ceil(rows / height)][k / 32][height][32] bf16.
-inline std::size_t tile_height(std::size_t rows) { return rows < 16 ? rows : 16; }
-
-/// Sixteen bfloat16 as they lie in tiles.
-inline void store_bf16(std::uint16_t* out, const avx512::Vec& rounded) {
-    const __m512i upper = _mm512_maskz_srli_epi32(avx512::all_lanes, _mm512_castps_si512(rounded.v), 16);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_maskz_cvtepi32_epi16(avx512::all_lanes, upper));
-}
-/// Where the 32 inputs from `k` on of a row begin among the packed inputs of `rows` rows.
-inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, std::size_t rows, std::size_t k) {
-    const std::size_t height = tile_height(rows), tile = height * bf16_chunk;
-    return reinterpret_cast<std::uint16_t*>(packed) + row / height * height * packed_bf16_stride(n) +
-           k / bf16_chunk * tile + row % height * bf16_chunk;
-}
-
-/// The epilogue of a product of several rows: what silu_mul makes becomes tiles again.
-struct Product : MatmulBf16 {};
-inline void put_fed(const Product& m, std::size_t row, std::size_t column, std::size_t width, const avx512::Vec& fed) {
-    std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
-    store_bf16(out, avx512::round_bf16(avx512::select(avx512::first_lanes(width), fed, avx512::set1(0.0f))));
-    if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
-}
 
 /// One or two tiles of rows by two panels, over the 32s [part.begin, part.end) of inputs.
 template <int RowTiles>
@@ -116,14 +150,15 @@ inline void multiply_blocks(const Product& m, std::size_t first, std::size_t las
     const std::size_t chunks = packed_bf16_stride(m.x.cols) / bf16_chunk, height = tile_height(m.x.rows);
     const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
     const TileState state(height);
-    const auto multiply = [&](std::size_t row, std::size_t stop, const std::uint16_t* const (&weight)[2],
-                              const avx512::Part& part, avx512::Prefetch& fetch) {
+    const auto multiply = [&](std::size_t row, std::size_t stop, std::size_t panel,
+                              const std::uint16_t* const (&weight)[2], const avx512::Part& part, avx512::Prefetch& fetch) {
         avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums, part.stride};
         for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * part.stride) {
             if (r + height < stop)
                 multiply_tiles<2>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
             else
                 multiply_tiles<1>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
+            if (tiles.end == chunks) prefetch_out(m, r, r + 2 * height < stop ? r + 2 * height : stop, panel);
         }
     };
     const auto finish = [&](std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
@@ -137,16 +172,6 @@ inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last
         avx512::matmul_bf16(m, first, last);
     else
         multiply_blocks({m}, first, last);
-}
-
-/// One row as AVX-512 wants it; several as tiles.
-inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed) {
-    if (rows == 1) return avx512::pack_bf16(x, n, row, rows, packed);
-    for (std::size_t k = 0; k < packed_bf16_stride(n); k += lanes) {
-        const std::size_t left = k < n ? n - k : 0;
-        const avx512::Vec v = avx512::load_first(x + k, left < lanes ? left : lanes);
-        store_bf16(packed_at(packed, n, row, rows, k) + k % bf16_chunk, avx512::round_bf16(v));
-    }
 }
 
 #undef EIGENLM_TILE_FENCE

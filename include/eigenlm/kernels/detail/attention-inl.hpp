@@ -53,11 +53,12 @@ inline Vec block_weights(float (&scores)[kv_block], const AttentionState& state)
     for (std::size_t first = 0; first < kv_block; first += lanes) largest = max(load(scores + first), largest);
     const float block_maximum = max(largest), before = *state.maximum;
     const float maximum = before < block_maximum ? block_maximum : before;
-    Vec totals = set1(0.0f);
-    for (std::size_t first = 0; first < kv_block; first += lanes) {
-        const Vec weight = exp(sub(load(scores + first), set1(maximum)));
-        store(scores + first, weight);
-        totals = add(totals, weight);
+    Vec weights[kv_block / lanes], totals = set1(0.0f);
+    for (std::size_t i = 0; i < kv_block / lanes; ++i) weights[i] = sub(load(scores + i * lanes), set1(maximum));
+    exp(weights);
+    for (std::size_t i = 0; i < kv_block / lanes; ++i) {
+        store(scores + i * lanes, weights[i]);
+        totals = add(totals, weights[i]);
     }
     const Vec correction = exp(sub(set1(before), set1(maximum)));
     alignas(64) float factor[lanes];

@@ -53,12 +53,16 @@ inline Vec sub(Vec x, Vec y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.
 inline Vec mul(Vec x, Vec y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 /// x * y + z, rounded once
 inline Vec fma(Vec x, Vec y, Vec z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+/// z - x * y, rounded once
+inline Vec fnma(Vec x, Vec y, Vec z) { return {_mm256_fnmadd_ps(x.a, y.a, z.a), _mm256_fnmadd_ps(x.b, y.b, z.b)}; }
 inline Mask less(Vec x, Vec y) { return {_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)}; }
 inline Vec select(Mask m, Vec yes, Vec no) {
     return {_mm256_blendv_ps(no.a, yes.a, m.a), _mm256_blendv_ps(no.b, yes.b, m.b)};
 }
 /// x where x > y, else y: y where either is NaN
 inline Vec max(Vec x, Vec y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+/// x where x < y, else y: y where either is NaN
+inline Vec min(Vec x, Vec y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 /// Lanes below `count`.
 inline Mask first_lanes(std::size_t count) {
     const __m256i n = _mm256_set1_epi32(static_cast<int>(count)), lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -74,6 +78,11 @@ inline __m256 power_of_two(__m256i n) {
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(VecInt n) { return {power_of_two(n.a), power_of_two(n.b)}; }
 
+inline __m256 times_power_of_two(__m256 v, __m256i n) {
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), _mm256_slli_epi32(n, 23)));
+}
+/// v * 2^n, where both are normal numbers
+inline Vec times_power_of_two(Vec v, VecInt n) { return {times_power_of_two(v.a, n.a), times_power_of_two(v.b, n.b)}; }
 inline __m256 reciprocal_guess(__m256 v) {
     return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(0x7ef311c7), _mm256_castps_si256(v)));
 }

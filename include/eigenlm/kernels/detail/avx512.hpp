@@ -48,10 +48,14 @@ inline Vec sub(Vec a, Vec b) { return _mm512_sub_ps(a.v, b.v); }
 inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a.v, b.v); }
 /// a * b + c, rounded once
 inline Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a.v, b.v, c.v); }
+/// c - a * b, rounded once
+inline Vec fnma(Vec a, Vec b, Vec c) { return _mm512_fnmadd_ps(a.v, b.v, c.v); }
 inline Mask less(Vec a, Vec b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
 inline Vec select(Mask m, Vec yes, Vec no) { return _mm512_mask_blend_ps(m, no.v, yes.v); }
 /// a where a > b, else b: b where either is NaN
 inline Vec max(Vec a, Vec b) { return _mm512_maskz_max_ps(all_lanes, a.v, b.v); }
+/// a where a < b, else b: b where either is NaN
+inline Vec min(Vec a, Vec b) { return _mm512_maskz_min_ps(all_lanes, a.v, b.v); }
 /// Lanes below `count` <= 16.
 inline Mask first_lanes(std::size_t count) { return static_cast<Mask>((1u << count) - 1u); }
 inline VecInt bits(Vec v) { return _mm512_castps_si512(v.v); }
@@ -73,6 +77,11 @@ inline Vec round_bf16(Vec v) {
     const __m512i quiet = _mm512_or_si512(x, _mm512_set1_epi32(0x400000));
     const __mmask16 nan = _mm512_cmp_ps_mask(v.v, v.v, _CMP_UNORD_Q);
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_mask_mov_epi32(up, nan, quiet), upper));
+}
+/// v * 2^n, where both are normal numbers
+inline Vec times_power_of_two(Vec v, VecInt n) {
+    return _mm512_castsi512_ps(
+        _mm512_add_epi32(_mm512_castps_si512(v.v), _mm512_maskz_slli_epi32(all_lanes, n.v, 23)));
 }
 inline __m256 lower_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 0); }
 inline __m256 upper_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 1); }

@@ -136,33 +136,48 @@ inline void put_fed(const MatmulBf16& m, std::size_t row, std::size_t column, st
     if (column + lanes >= m.out.cols && column + lanes < m.out.stride) store(out + lanes, set1(0.0f));
 }
 
+/// Of 16 columns from `column` on, how many there are.
+inline std::size_t width_at(std::size_t column, std::size_t columns) {
+    return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
+}
+/// 16 sums with their bias.
+template <class Weight>
+inline Vec biased(const Matmul<Weight>& m, const float* sums, std::size_t column) {
+    const Vec sum = load(sums);
+    return m.bias ? add(sum, load_first(m.bias + column, width_at(column, m.outputs))) : sum;
+}
+
+/// silu_mul of N rows and of panels [panel, stop).
+template <std::size_t N, class M>
+inline void feed(const M& m, std::size_t row, std::size_t panel, std::size_t stop, const float* sums,
+                 std::size_t stride) {
+    for (std::size_t p = panel; p < stop; p += 2, sums += 2 * lanes) {
+        Vec gate[N];
+        for (std::size_t i = 0; i < N; ++i) gate[i] = biased(m, sums + i * stride, p * lanes);
+        silu(gate);
+        const std::size_t column = p / 2 * lanes, width = width_at(column, m.out.cols);
+        for (std::size_t i = 0; i < N; ++i)
+            put_fed(m, row + i, column, width, mul(gate[i], biased(m, sums + i * stride + lanes, (p + 1) * lanes)));
+    }
+}
+
 /// The epilogue of `rows` rows and of panels [panel, stop), an even number of them unless they are the last.
 template <class M>
 inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
                    const float* sums, std::size_t stride) {
-    const auto width_at = [](std::size_t column, std::size_t columns) {
-        return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
-    };
-    const auto total = [&](const float* sum, std::size_t column) {
-        return m.bias ? add(load(sum), load_first(m.bias + column, width_at(column, m.outputs))) : load(sum);
-    };
-    for (std::size_t r = row; r < row + rows; ++r, sums += stride) {
-        const float* sum = sums;
-        if (m.epilogue == Epilogue::silu_mul) {
-            for (std::size_t p = panel; p < stop; p += 2, sum += 2 * lanes) {
-                const std::size_t column = p / 2 * lanes;
-                const Vec gate = total(sum, p * lanes), up = total(sum + lanes, (p + 1) * lanes);
-                put_fed(m, r, column, width_at(column, m.out.cols), mul(silu(gate), up));
-            }
-            continue;
-        }
-        for (std::size_t p = panel; p < stop; ++p, sum += lanes) {
+    if (m.epilogue == Epilogue::silu_mul) {
+        std::size_t r = 0;
+        for (; r + 4 <= rows; r += 4) feed<4>(m, row + r, panel, stop, sums + r * stride, stride);
+        for (; r < rows; ++r) feed<1>(m, row + r, panel, stop, sums + r * stride, stride);
+        return;
+    }
+    for (std::size_t r = row; r < row + rows; ++r, sums += stride)
+        for (std::size_t p = panel; p < stop; ++p) {
             const std::size_t column = p * lanes, width = width_at(column, m.out.cols);
             float* const out = m.out[r] + column;
-            const Vec v = total(sum, column);
+            const Vec v = biased(m, sums + (p - panel) * lanes, column);
             store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), v) : v);
         }
-    }
 }
 
 /// Numbers that a panel takes.
@@ -198,7 +213,7 @@ inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
 /// Rows at a time for which sums find room on the stack.
 inline constexpr std::size_t local_rows = 256;
 
-/// Products of many rows. Calls multiply(row, stop, weights of G panels, part, fetch), which computes the sums of rows
+/// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums of rows
 /// [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows more.
 /// `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs (0: once for a part).
 template <std::size_t G, class M, class Multiply, class Finish>
@@ -206,14 +221,13 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
                           std::size_t step_inputs, const Multiply& multiply, const Finish& finish) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
-    // Inputs at a time: their share of all rows takes up to 1 MiB, half of a usual second-level cache.
-    std::size_t step = round_up(inputs, 2 * bf16_chunk);
-    if (m.partial_size >= slot * (last + G))
-        while (step > 512 && step * rows * sizeof(Weight) > (1u << 20)) step = round_up(step / 2, 2 * bf16_chunk);
-    const bool whole = step >= inputs;
-    // Of that, inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
-    constexpr std::size_t most_near = 32768 / (G * lanes * sizeof(Weight));
-    const std::size_t near = round_up(ceil_div(step, ceil_div(step, most_near)), bf16_chunk);
+    // Inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
+    constexpr std::size_t most = 32768 / (G * lanes * sizeof(Weight));
+    const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, most)), bf16_chunk);
+    // All inputs of two panels come before the next two, unless all rows' are more than half of a usual second-level
+    // cache: then all panels' sums wait for the next inputs.
+    const bool whole = inputs * rows * sizeof(Weight) <= (1u << 20) || m.partial_size < slot * (last + G);
+    const std::size_t step = whole ? inputs : near;
     alignas(64) float local[(local_rows + 16) * G * lanes];
     for (std::size_t begin = 0; begin < inputs; begin += step) {
         const std::size_t end = begin + step < inputs ? begin + step : inputs;
@@ -228,11 +242,11 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
                               ceil_div(lines, ceil_div(end - begin, step_inputs ? step_inputs : near) *
                                                   ceil_div(rows, step_rows))};
             float* const sums = whole ? local : m.partial + panel * slot;
-            const std::size_t most = whole ? local_rows : rows;
-            for (std::size_t row = 0; row < rows; row += most) {
-                const std::size_t stop = row + most < rows ? row + most : rows;
+            const std::size_t count = whole ? local_rows : rows;
+            for (std::size_t row = 0; row < rows; row += count) {
+                const std::size_t stop = row + count < rows ? row + count : rows;
                 for (std::size_t k = begin; k < end; k += near)
-                    multiply(row, stop, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes}, fetch);
+                    multiply(row, stop, panel, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes}, fetch);
                 if (end == inputs) finish(row, stop, panel, sums);
             }
         }
@@ -269,7 +283,7 @@ template <std::size_t Rows, std::size_t P, class M>
 inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     constexpr std::size_t third = Rows / 3, G = P < 2 ? 2 : P;
-    const auto multiply = [&m](std::size_t first_row, std::size_t stop, const Weight* const (&weight)[G],
+    const auto multiply = [&m](std::size_t first_row, std::size_t stop, std::size_t, const Weight* const (&weight)[G],
                                const Part& part, Prefetch& fetch) {
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t, std::size_t sums) {
             const Part block = {part.begin, part.end, part.sums + sums * part.stride, part.stride};

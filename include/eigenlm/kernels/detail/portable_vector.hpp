@@ -146,12 +146,20 @@ inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
 #else
 inline Vec fma(const Vec& a, const Vec& b, const Vec& c) { EIGENLM_EACH_QUAD(Vec, fma(a.q[i], b.q[i], c.q[i])); }
 #endif
+/// c - a * b, rounded once
+inline Vec fnma(const Vec& a, const Vec& b, const Vec& c) {
+    Vec minus_a;
+    for (int i = 0; i < 4; ++i) minus_a.q[i] = (Quad)((QuadBits)a.q[i] ^ 0x80000000u);
+    return fma(minus_a, b, c);
+}
 inline Mask less(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Mask, (QuadInt)(a.q[i] < b.q[i])); }
 inline Vec select(const Mask& m, const Vec& yes, const Vec& no) {
     EIGENLM_EACH_QUAD(Vec, select(m.q[i], yes.q[i], no.q[i]));
 }
 /// a where a > b, else b: b where either is NaN, as the processors' max instructions have it
 inline Vec max(const Vec& a, const Vec& b) { return select(less(b, a), a, b); }
+/// a where a < b, else b: b where either is NaN
+inline Vec min(const Vec& a, const Vec& b) { return select(less(a, b), a, b); }
 /// Lanes below `count`.
 inline Mask first_lanes(std::size_t count) {
     const auto n = static_cast<std::int32_t>(count);
@@ -164,6 +172,10 @@ inline VecInt sub(const VecInt& a, const VecInt& b) {
 inline VecInt half(const VecInt& a) { EIGENLM_EACH_QUAD(VecInt, a.q[i] >> 1); }
 /// 2^n, for n in [-126, 127]
 inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, (Quad)(((QuadBits)n.q[i] + 127u) << 23)); }
+/// v * 2^n, where both are normal numbers
+inline Vec times_power_of_two(const Vec& v, const VecInt& n) {
+    EIGENLM_EACH_QUAD(Vec, (Quad)((QuadBits)v.q[i] + ((QuadBits)n.q[i] << 23)));
+}
 /// Near 1 / v, for v in [1, 2^127].
 inline Vec reciprocal_guess(const Vec& v) { EIGENLM_EACH_QUAD(Vec, (Quad)(0x7ef311c7u - (QuadBits)v.q[i])); }
 /// The nearest bfloat16, ties to even; NaNs stay NaNs.
