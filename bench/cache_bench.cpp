@@ -137,7 +137,7 @@ void print_table() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    for (const eigenlm::Isa isa : eigenlm::all_isas)
+    for (const eigenlm::Isa isa : eigenlm::available_isas())
         for (const Case& c : cases) {
             const std::string name =
                 std::string("cache/") + c.shape + "/tokens:" + std::to_string(c.tokens) + "/" + eigenlm::to_string(isa);

@@ -129,7 +129,8 @@ class DramRead {
   public:
     static constexpr std::size_t size = std::size_t{2} << 30;
 
-    explicit DramRead(eigenlm::ThreadPool& pool) : small_(allocate(pool, MADV_NOHUGEPAGE)), huge_(allocate(pool, MADV_HUGEPAGE)) {
+    explicit DramRead(eigenlm::ThreadPool& pool)
+        : small_(allocate(pool, MADV_NOHUGEPAGE)), huge_(allocate(pool, MADV_HUGEPAGE)) {
         double best = 0;
         for (int round = 0; round < 3; ++round)
             for (const bool huge : {false, true})
@@ -175,8 +176,8 @@ class DramRead {
         Line sums[Streams] = {};
         const std::size_t part = bytes / Streams;
         for (std::size_t i = 0; i < part; i += 64)
-            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s)
-                sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
+            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) sums[s] |=
+                *reinterpret_cast<const Line*>(data + s * part + i);
         for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
     }
     double read(eigenlm::ThreadPool& pool, bool huge, std::size_t streams) const {

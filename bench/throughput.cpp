@@ -89,7 +89,8 @@ double prefill_operations(const eigenlm::ModelConfig& c, std::size_t tokens, std
 /// One model with everything a measurement needs.
 class Runner {
   public:
-    Runner(std::shared_ptr<const eigenlm::Model> model, std::size_t context, std::size_t batch, std::size_t prefill_rows)
+    Runner(std::shared_ptr<const eigenlm::Model> model, std::size_t context, std::size_t batch,
+           std::size_t prefill_rows)
         : model_(std::move(model)),
           workspace_(config(), std::max(batch, prefill_rows), pool().size()),
           logits_(batch * config().vocab_size),
@@ -179,8 +180,10 @@ class Bench {
 
     void run() {
         if (options_.output == "md")
-            std::printf("| model | dtype | threads | test | depth | batch | tok/s | min .. max | ceiling | share | min .. max |\n"
-                        "|---|---|---|---|---|---|---|---|---|---|---|\n");
+            std::printf(
+                "| model | dtype | threads | test | depth | batch | tok/s | min .. max | ceiling | share | min .. max "
+                "|\n"
+                "|---|---|---|---|---|---|---|---|---|---|---|\n");
         for (const std::size_t threads : options_.threads)
             for (const std::string& dtype : options_.dtypes) measure_model(dtype, threads);
         if (options_.output == "json")
@@ -197,10 +200,12 @@ class Bench {
                                                      .progress = command_line::progress_line()};
         std::shared_ptr<const eigenlm::Model> model;
         if (options_.model.empty()) {
-            model = std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
+            model =
+                std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
         } else {
             const auto checkpoint = eigenlm::Checkpoint::open(options_.model);
-            model = std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
+            model =
+                std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
         }
         eigenlm::ThreadPool& pool = model->compute().pool;
         const eigenlm::Isa isa = model->compute().kernels.isa;
@@ -217,8 +222,9 @@ class Bench {
             return sizes.empty() ? 0 : *std::ranges::max_element(sizes);
         };
         for (const std::size_t batch : options_.batches) {
-            Runner runner(model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,
-                          batch, options_.prefill_rows);
+            Runner runner(
+                model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,
+                batch, options_.prefill_rows);
             for (const std::size_t depth : options_.depths) {
                 for (const std::size_t tokens : options_.prompts)
                     if (tokens) report(prefill(runner, dtype, tokens, depth, batch));
@@ -230,17 +236,20 @@ class Bench {
 
     Row prefill(Runner& runner, const std::string& dtype, std::size_t tokens, std::size_t depth, std::size_t batch) {
         const bool bf16 = dtype == "bf16";
-        Row row = row_of(runner, dtype, "pp" + std::to_string(tokens), bf16 ? "bf16_gflops" : "fma_f32_gflops", depth, batch);
+        Row row =
+            row_of(runner, dtype, "pp" + std::to_string(tokens), bf16 ? "bf16_gflops" : "fma_f32_gflops", depth, batch);
         const double gflop = prefill_operations(runner.config(), tokens, depth) * static_cast<double>(batch) * 1e-9;
         const auto ceiling = [&] {
             const auto f = bf16 ? ceilings::bf16_gflops : ceilings::fma_f32_gflops;
             return f(runner.pool(), runner.model().compute().kernels.isa, 0.02);
         };
-        row.bytes_per_token = static_cast<double>(runner.model().transformer().weight_bytes()) / static_cast<double>(tokens);
+        row.bytes_per_token =
+            static_cast<double>(runner.model().transformer().weight_bytes()) / static_cast<double>(tokens);
         for (std::size_t round = 0; round <= options_.rounds; ++round) {  // the first one warms up
             runner.fill(depth);
             const double before = ceiling(), seconds = runner.prefill(tokens), after = ceiling();
-            if (round != 0) add(row, static_cast<double>(tokens * batch) / seconds, gflop / seconds, (before + after) / 2);
+            if (round != 0)
+                add(row, static_cast<double>(tokens * batch) / seconds, gflop / seconds, (before + after) / 2);
         }
         return row;
     }
@@ -250,29 +259,43 @@ class Bench {
         const auto& c = runner.config();
         // Every packed weight is read once a step (an untied embedding is gathered from), and every sequence's cache.
         double weights = static_cast<double>(runner.model().transformer().weight_bytes());
-        if (!c.tie_word_embeddings) weights -= static_cast<double>(c.vocab_size * c.hidden_size * (dtype == "f32" ? 4 : 2));
+        if (!c.tie_word_embeddings)
+            weights -= static_cast<double>(c.vocab_size * c.hidden_size * (dtype == "f32" ? 4 : 2));
         const double cached = static_cast<double>(runner.cache_bytes_per_position()) *
-                              (static_cast<double>(depth) + static_cast<double>(tokens) / 2) * static_cast<double>(batch);
+                              (static_cast<double>(depth) + static_cast<double>(tokens) / 2) *
+                              static_cast<double>(batch);
         row.bytes_per_token = (weights + cached) / static_cast<double>(batch);
         for (std::size_t round = 0; round <= options_.rounds; ++round) {
             runner.fill(depth);
             double seconds = 0, ceiling = 0, slices = 0;
             for (std::size_t done = 0; done < tokens; ++slices) {  // slices of about a tenth of a second
-                const std::size_t rate = seconds > 0 ? static_cast<std::size_t>(0.1 * static_cast<double>(done) / seconds) : 1;
+                const std::size_t rate =
+                    seconds > 0 ? static_cast<std::size_t>(0.1 * static_cast<double>(done) / seconds) : 1;
                 const std::size_t slice = std::min(tokens - done, std::max<std::size_t>(rate, 1));
                 ceiling += dram_->gb_s(runner.pool());
                 seconds += runner.decode(slice);
                 done += slice;
             }
             const double steps = static_cast<double>(tokens) / seconds;
-            if (round != 0) add(row, steps * static_cast<double>(batch), steps * (weights + cached) * 1e-9, ceiling / slices);
+            if (round != 0)
+                add(row, steps * static_cast<double>(batch), steps * (weights + cached) * 1e-9, ceiling / slices);
         }
         return row;
     }
 
     Row row_of(const Runner& runner, const std::string& dtype, const std::string& test, const char* ceiling,
                std::size_t depth, std::size_t batch) const {
-        return {options_.model.empty() ? options_.shape : options_.model, dtype, test, ceiling, runner.pool().size(), depth, batch, {}, {}, {}, 0};
+        return {options_.model.empty() ? options_.shape : options_.model,
+                dtype,
+                test,
+                ceiling,
+                runner.pool().size(),
+                depth,
+                batch,
+                {},
+                {},
+                {},
+                0};
     }
     static void add(Row& row, double tokens_per_s, double reached, double ceiling) {
         row.tokens_per_s.push_back(tokens_per_s);
@@ -284,10 +307,10 @@ class Bench {
         rows_.push_back(j);
         if (options_.output != "md") return;
         const auto number = [&j](const char* name) { return j[name].get<double>(); };
-        std::printf("| %s | %s | %zu | %s | %zu | %zu | %.1f | %.1f .. %.1f | %s %.4g | %.2f | %.2f .. %.2f |\n", row.model.c_str(),
-                    row.dtype.c_str(), row.threads, row.test.c_str(), row.depth, row.batch, number("tokens_per_s"),
-                    number("min"), number("max"), row.ceiling.c_str(), number("ceiling_value"), number("share"),
-                    number("share_min"), number("share_max"));
+        std::printf("| %s | %s | %zu | %s | %zu | %zu | %.1f | %.1f .. %.1f | %s %.4g | %.2f | %.2f .. %.2f |\n",
+                    row.model.c_str(), row.dtype.c_str(), row.threads, row.test.c_str(), row.depth, row.batch,
+                    number("tokens_per_s"), number("min"), number("max"), row.ceiling.c_str(), number("ceiling_value"),
+                    number("share"), number("share_min"), number("share_max"));
         std::fflush(stdout);
     }
 
@@ -305,8 +328,9 @@ int main(int argc, char** argv) {
         app.add_option(name, values, help)->delimiter(',')->capture_default_str();
     };
     app.add_option("-m,--model", o.model, "model folder (default: made-up weights of --shape)");
-    app.add_option("--shape", o.shape, "qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, or LxHxIxQxKVxDxV: layers, hidden, "
-                                       "intermediate, query heads, key/value heads, head dimension, vocabulary")
+    app.add_option("--shape", o.shape,
+                   "qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, or LxHxIxQxKVxDxV: layers, hidden, "
+                   "intermediate, query heads, key/value heads, head dimension, vocabulary")
         ->capture_default_str();
     list("--dtype", o.dtypes, "types of the weights");
     list("-t,--threads", o.threads, "threads");
@@ -314,8 +338,12 @@ int main(int argc, char** argv) {
     list("-n,--n-gen", o.generated, "tokens to decode; 0: none");
     list("-d,--depth", o.depths, "positions that are there before");
     list("-b,--batch", o.batches, "sequences");
-    app.add_option("-r,--rounds", o.rounds, "rounds, after one that warms up")->capture_default_str()->check(CLI::PositiveNumber);
-    app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")->capture_default_str()->check(CLI::PositiveNumber);
+    app.add_option("-r,--rounds", o.rounds, "rounds, after one that warms up")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
     app.add_option("-o,--output", o.output, "md or json")->check(CLI::IsMember({"md", "json"}))->capture_default_str();
     return command_line::run(app, argc, argv, [&] { Bench(o).run(); });
 }

@@ -50,7 +50,7 @@ TEST_P(ScoreTest, AgreesInOverlappingWindows) {
 
 INSTANTIATE_TEST_SUITE_P(Goldens, ScoreTest,
                          testing::Combine(testing::ValuesIn(support::all_goldens()),
-                                          testing::ValuesIn(eigenlm::all_isas)),
+                                          testing::ValuesIn(eigenlm::available_isas())),
                          support::name_of_pair);
 
 TEST(Score, OfEveryTokenIsThatOfItsOwnPrefix) {

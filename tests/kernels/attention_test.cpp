@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "support/levels.hpp"
 #include "support/numbers.hpp"
 
 namespace {
@@ -165,21 +166,37 @@ TEST_P(AttentionTest, NaNsInReachSurface) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, AttentionTest, testing::ValuesIn(eigenlm::all_isas),
+INSTANTIATE_TEST_SUITE_P(Levels, AttentionTest, testing::ValuesIn(eigenlm::available_isas()),
                          [](const auto& p) { return to_string(p.param); });
 
-TEST(PortableAttention, DoesNotDependOnWhereBlocksLieOrOnTheRestOfTheGroup) {
-    Scene scene(3, 20, 200);
-    const auto scattered = scene.run(Isa::portable, 200);
+class ExactAttention : public testing::TestWithParam<Isa> {};
+
+TEST_P(ExactAttention, DoesNotDependOnWhereBlocksLieOrOnTheRestOfTheGroup) {
+    Scene scene(5, 20, 200);
+    const auto scattered = scene.run(GetParam(), 200);
     std::ranges::sort(scene.blocks);
-    EXPECT_EQ(scene.run(Isa::portable, 200), scattered);
-    for (std::size_t h = 0; h < 3; ++h) {
+    EXPECT_EQ(scene.run(GetParam(), 200), scattered);
+    for (std::size_t h = 0; h < 5; ++h) {
         Scene alone(1, 20, 200);
         alone.q.assign(scene.q.begin() + static_cast<std::ptrdiff_t>(h * 20),
                        scene.q.begin() + static_cast<std::ptrdiff_t>(h * 20 + 20));
-        const auto out = alone.run(Isa::portable, 200);
+        const auto out = alone.run(GetParam(), 200);
         EXPECT_TRUE(std::equal(out.begin(), out.end(), scattered.begin() + static_cast<std::ptrdiff_t>(h * 20)));
     }
 }
+
+TEST_P(ExactAttention, HasThePortableLevelsBits) {
+    for (std::size_t group = 1; group <= 5; ++group)
+        for (const std::size_t head_dim : {1u, 6u, 16u, 17u, 64u, 80u, 128u}) {
+            const Scene scene(group, head_dim, 192, 3);
+            for (const std::size_t length : {1u, 16u, 17u, 63u, 64u, 65u, 100u, 129u, 192u})
+                for (const std::size_t first : {std::size_t{0}, length / 2, length - 1})
+                    ASSERT_EQ(scene.run(GetParam(), length, first), scene.run(Isa::portable, length, first))
+                        << group << " heads of " << head_dim << ", keys " << first << " to " << length;
+        }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, ExactAttention, testing::ValuesIn(support::exact_isas()),
+                         [](const auto& p) { return to_string(p.param); });
 
 }  // namespace

@@ -59,11 +59,27 @@ TEST(Isa, ComesFromTheEnvironmentOrIsTheBest) {
 TEST(Isa, IsNeverThePlainEigenOneByItself) { EXPECT_NE(eigenlm::best_isa(), Isa::eigen); }
 
 TEST(Isa, HasATableOfItsOwnWithNoHoles) {
-    for (const Isa isa : eigenlm::all_isas) {
+    for (const Isa isa : eigenlm::available_isas()) {
         const auto& table = eigenlm::kernels(isa);
         EXPECT_EQ(table.isa, isa);
-        EXPECT_TRUE(table.matmul_f32 && table.rms_norm && table.rope && table.attention_f32);
+        EXPECT_TRUE(table.matmul_f32 && table.matmul_bf16 && table.matmul_f16 && table.pack_bf16);
+        EXPECT_TRUE(table.rms_norm && table.rope && table.attention_f32);
         EXPECT_TRUE(table.silu_mul && table.add && table.exp_shifted);
+    }
+}
+
+TEST(Isa, IsRefusedWhereTheMachineDoesNotRunIt) {
+    for (const Isa isa : eigenlm::all_isas) {
+        EXPECT_EQ(eigenlm::runs(isa), isa <= eigenlm::best_isa());
+        if (eigenlm::runs(isa)) {
+            EXPECT_EQ(eigenlm::require_runs(isa, "here"), isa);
+            continue;
+        }
+        support::expect_error<eigenlm::ArgumentError>([&] { (void)eigenlm::require_runs(isa, "here"); },
+                                                      {"here", to_string(eigenlm::best_isa()), to_string(isa)});
+        support::expect_error<eigenlm::ArgumentError>([&] { (void)eigenlm::kernels(isa); }, {to_string(isa)});
+        const Wish wish(to_string(isa));
+        support::expect_error<eigenlm::ArgumentError>([] { (void)eigenlm::default_isa(); }, {"EIGENLM_ISA"});
     }
 }
 

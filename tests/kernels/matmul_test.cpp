@@ -1,11 +1,14 @@
-// Matrix products at odd sizes, in every weight type: near the truth on every level, and on the portable one bit for
-// bit the documented chains.
+// Matrix products at odd sizes, in every weight type: near the truth on every level, and on all of ours bit for bit the
+// documented chains.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <eigenlm/base/float_state.hpp>
 #include <eigenlm/kernels/dispatch.hpp>
+#include <eigenlm/model/compute.hpp>
 #include <eigenlm/weights/matrix.hpp>
 #include <limits>
 #include <numeric>
@@ -14,10 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include "support/levels.hpp"
 #include "support/numbers.hpp"
 
 namespace {
 
+using eigenlm::Epilogue;
 using eigenlm::Isa;
 using eigenlm::Matrix;
 using eigenlm::Rows;
@@ -38,12 +43,24 @@ void round_to(std::vector<float>& numbers) {
     for (float& x : numbers) x = Weight::widen(Weight::narrow(x));
 }
 
+/// What a packed bf16 input of `rows` rows holds at [r, j], on this level.
+float unpacked(Isa isa, const float* packed, std::size_t rows, std::size_t n, std::size_t r, std::size_t j) {
+    const std::size_t stride = eigenlm::packed_bf16_stride(n), height = std::min<std::size_t>(rows, 16);
+    if (isa != Isa::amx || rows == 1) return packed[r * stride + j];
+    std::uint16_t bits;
+    const std::size_t at = r / height * height * stride + (j / 32 * height + r % height) * 32 + j % 32;
+    std::memcpy(&bits, reinterpret_cast<const char*>(packed) + 2 * at, 2);
+    return eigenlm::bf16_to_f32(bits);
+}
+
 /// One product: x [rows, k], weight [n, k], bias [n] or empty; x and out have strides of their own. Numbers are such as
-/// the weight type holds (with bf16 those of x too).
+/// the weight type holds (with bf16 those of x too). Where sums are to be added, there are `before` already.
 struct Product {
     WeightType type;
     std::size_t rows, n, k;
-    std::vector<float> x, weight, bias;
+    std::vector<float> x, weight, bias, before;
+    Epilogue epilogue = Epilogue::store;
+    bool room = true;  ///< for unfinished sums
     std::size_t x_stride = k + 3, out_stride = n + 5;
 
     Product(WeightType type_, std::size_t rows_, std::size_t n_, std::size_t k_, bool wild = false)
@@ -57,30 +74,51 @@ struct Product {
     }
     void add_bias() { bias = support::random_numbers(n, 3, 10); }
 
-    /// [rows, out_stride], untouched where the kernel has not written
+    /// [rows, out_stride], untouched where the kernel has not written; of silu_mul [rows, n / 2 or a bit less]
     std::vector<float> run(Isa isa, std::size_t first_panel, std::size_t last_panel) const {
-        const auto& table = eigenlm::kernels(isa);
-        std::vector<float> out(rows * out_stride, untouched);
-        const float* b = bias.empty() ? nullptr : bias.data();
-        const Rows<const float> in = {x.data(), rows, k, x_stride};
-        const Rows<float> to = {out.data(), rows, n, out_stride};
-        const eigenlm::FloatState state;
-        if (type == WeightType::f32) {
-            const auto matrix = packed<eigenlm::F32>(weight, n, k, table.layout);
-            table.matmul_f32({in, matrix.data(), b, to}, first_panel, last_panel);
-        } else if (type == WeightType::f16) {
-            const auto matrix = packed<eigenlm::F16>(weight, n, k, table.layout);
-            table.matmul_f16({in, matrix.data(), b, to}, first_panel, last_panel);
-        } else {
-            const auto matrix = packed<eigenlm::Bf16>(weight, n, k, table.layout);
-            const std::size_t stride = eigenlm::round_up(k, eigenlm::bf16_chunk);
-            std::vector<std::uint16_t> narrow(rows * stride, 0xffff);  // NaNs, where nothing is written
-            for (std::size_t r = 0; r < rows; ++r) table.round_bf16(in[r], k, narrow.data() + r * stride);
-            table.matmul_bf16({{narrow.data(), rows, k, stride}, matrix.data(), b, to}, first_panel, last_panel);
-        }
-        return out;
+        if (type == WeightType::f32) return run<eigenlm::F32, eigenlm::MatmulF32>(isa, first_panel, last_panel);
+        if (type == WeightType::f16) return run<eigenlm::F16, eigenlm::MatmulF16>(isa, first_panel, last_panel);
+        return run<eigenlm::Bf16, eigenlm::MatmulBf16>(isa, first_panel, last_panel);
     }
     std::vector<float> run(Isa isa) const { return run(isa, 0, eigenlm::ceil_div(n, eigenlm::lanes)); }
+    std::size_t fed() const { return n / 2 - (n > 32 ? 3 : 0); }
+
+    template <class Weight, class Matmul>
+    std::vector<float> run(Isa isa, std::size_t first_panel, std::size_t last_panel) const {
+        const auto& table = eigenlm::kernels(isa);
+        const auto matrix = packed<Weight>(weight, n, k, table.layout);
+        eigenlm::ProductScratch scratch(rows, k, room ? n : 1);
+        const bool silu = epilogue == Epilogue::silu_mul, packs = type == WeightType::bf16;
+        const std::size_t columns = silu ? fed() : n;
+        const std::size_t stride = silu && packs ? eigenlm::packed_bf16_stride(columns) : out_stride;
+        std::vector<float> out(eigenlm::round_up(rows, 16) * stride, untouched);
+        std::ranges::copy(before, out.begin());
+        Rows<const float> in = {x.data(), rows, k, x_stride};
+        const eigenlm::FloatState state;
+        if (packs) {
+            std::ranges::fill(scratch.packed, std::numeric_limits<float>::quiet_NaN());
+            for (std::size_t r = 0; r < rows; ++r) table.pack_bf16(in[r], k, r, rows, scratch.packed.data());
+            in = {scratch.packed.data(), rows, k, eigenlm::packed_bf16_stride(k)};
+        }
+        const Matmul product = {{in,
+                                 matrix.data(),
+                                 n,
+                                 bias.empty() ? nullptr : bias.data(),
+                                 epilogue,
+                                 {out.data(), rows, columns, stride},
+                                 room ? scratch.partial.data() : nullptr,
+                                 room ? scratch.partial.size() : 0}};
+        eigenlm::detail::run(table, product, first_panel, last_panel);
+        if (!silu) {
+            out.resize(rows * out_stride);
+            return out;
+        }
+        std::vector<float> plain;
+        for (std::size_t r = 0; r < rows; ++r)
+            for (std::size_t j = 0; j < columns; ++j)
+                plain.push_back(packs ? unpacked(isa, out.data(), rows, columns, r, j) : out[r * stride + j]);
+        return plain;
+    }
 
     /// The truth, and the sum of the terms' sizes, which errors are measured by.
     std::pair<double, double> exact(std::size_t r, std::size_t j) const {
@@ -129,8 +167,8 @@ void expect_near_truth(const Product& p, Isa isa) {
         }
 }
 
-void expect_documented(const Product& p) {
-    const auto out = p.run(Isa::portable);
+void expect_documented(const Product& p, Isa isa) {
+    const auto out = p.run(isa);
     for (std::size_t r = 0; r < p.rows; ++r)
         for (std::size_t j = 0; j < p.n; ++j)
             ASSERT_TRUE(support::same_bits(out[r * p.out_stride + j], p.documented(r, j)))
@@ -168,7 +206,7 @@ TEST_P(MatmulTest, IsNearTheTruthWhereSumsCancel) {
 TEST_P(MatmulTest, WritesTheAskedForPanelsOnly) {
     const Product product(type(), 3, 70, 9);
     const auto all = product.run(isa());
-    for (std::size_t first = 0; first < 5; ++first)
+    for (std::size_t first = 0; first < 5; first += 2)
         for (std::size_t last = first; last <= 5; ++last) {
             const auto part = product.run(isa(), first, last);
             for (std::size_t r = 0; r < 3; ++r)
@@ -199,66 +237,153 @@ TEST_P(MatmulTest, NaNsAndInfinitiesSurfaceWhereTheyBelong) {
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, MatmulTest,
-    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(eigenlm::all_isas)),
+    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(eigenlm::available_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
-class PortableMatmul : public testing::TestWithParam<WeightType> {};
+class ExactMatmul : public testing::TestWithParam<std::tuple<WeightType, Isa>> {
+  protected:
+    static WeightType type() { return std::get<0>(GetParam()); }
+    static Isa isa() { return std::get<1>(GetParam()); }
+};
 
-TEST_P(PortableMatmul, IsTheDocumentedArithmeticWhateverTheSize) {
-    for (std::size_t rows = 1; rows <= 9; ++rows)
+TEST_P(ExactMatmul, IsTheDocumentedArithmeticWhateverTheSize) {
+    for (const std::size_t rows : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 9u, 13u, 17u, 31u, 33u})
         for (const std::size_t n : {1u, 16u, 33u, 64u, 70u, 130u})
             for (const std::size_t k : {1u, 17u, 32u, 63u, 64u}) {
-                Product product(GetParam(), rows, n, k);
-                expect_documented(product);
+                Product product(type(), rows, n, k);
+                expect_documented(product, isa());
                 product.add_bias();
-                expect_documented(product);
+                expect_documented(product, isa());
             }
-    expect_documented(Product(GetParam(), 5, 70, 1000, true));
+    for (const std::size_t rows : {1u, 5u, 40u}) expect_documented(Product(type(), rows, 70, 1000, true), isa());
 }
 
-TEST_P(PortableMatmul, GivesARowTheSameBitsAloneAndInCompany) {
-    const Product many(GetParam(), 9, 70, 50, true);
-    const auto together = many.run(Isa::portable);
-    for (std::size_t r = 0; r < many.rows; ++r) {
-        Product one(GetParam(), 1, 70, 50, true);
-        std::copy_n(&many.x[r * many.x_stride], many.k, one.x.begin());
-        const auto alone = one.run(Isa::portable);
-        for (std::size_t j = 0; j < 70; ++j)
-            ASSERT_TRUE(support::same_bits(alone[j], together[r * many.out_stride + j])) << r << ", " << j;
-    }
+TEST_P(ExactMatmul, GivesARowTheSameBitsAloneAndInAnyCompany) {  // up to where sums wait in memory between inputs
+    constexpr std::size_t most = 300, n = 37, k = 2000;
+    const Product many(type(), most, n, k, true);
+    const auto together = many.run(isa());
+    for (std::size_t rows = 1; rows < most; rows += rows < 35 ? 1 : 19)
+        for (const bool room : {true, false}) {
+            Product some(type(), rows, n, k, true);
+            some.x.assign(many.x.begin(), many.x.begin() + static_cast<std::ptrdiff_t>(rows * many.x_stride));
+            some.room = room;
+            const auto out = some.run(isa());
+            for (std::size_t i = 0; i < out.size(); ++i)
+                ASSERT_TRUE(support::same_bits(out[i], together[i])) << rows << " rows, at " << i;
+        }
 }
 
-TEST_P(PortableMatmul, ReadsEveryWeightThereIs) {  // all 65,536 of the 16-bit types, through a product with 1
-    if (GetParam() == WeightType::f32) return;
+TEST_P(ExactMatmul, EpiloguesAreTheirStepsOneByOne) {
+    const auto& table = eigenlm::kernels(isa());
+    for (const std::size_t rows : {1u, 2u, 5u, 13u, 40u, 290u})
+        for (const std::size_t n : {32u, 64u, 160u})
+            for (const std::size_t k : {33u, 2100u}) {
+                if (rows * n > 10000 && k < 100) continue;
+                Product product(type(), rows, n, k);
+                product.add_bias();
+                const auto sums = product.run(isa());
+                Product added = product;
+                added.epilogue = Epilogue::add;
+                added.before = support::random_numbers(rows * product.out_stride, 9);
+                const auto total = added.run(isa());
+                product.epilogue = Epilogue::silu_mul;
+                const auto fed = product.run(isa());
+                const std::size_t columns = product.fed();
+                for (std::size_t r = 0; r < rows; ++r) {
+                    const float* const row = &sums[r * product.out_stride];
+                    for (std::size_t j = 0; j < n; ++j)
+                        ASSERT_EQ(total[r * product.out_stride + j], added.before[r * product.out_stride + j] + row[j]);
+                    for (std::size_t j = 0; j < columns; ++j) {
+                        const float *gate = row + j / 16 * 32 + j % 16, *up = gate + 16;
+                        float expected;
+                        {
+                            const eigenlm::FloatState state;
+                            table.silu_mul(gate, up, 1, &expected);
+                        }
+                        if (type() == WeightType::bf16)
+                            expected = eigenlm::Bf16::widen(eigenlm::Bf16::narrow(expected));
+                        ASSERT_TRUE(support::same_bits(fed[r * columns + j], expected))
+                            << rows << " x " << n << " x " << k << ", at " << r << ", " << j;
+                    }
+                }
+            }
+}
+
+TEST_P(ExactMatmul, ReadsEveryWeightThereIs) {  // all 65,536 of the 16-bit types, through a product with 1
+    if (type() == WeightType::f32) return;
     std::vector<std::uint16_t> all(65536);
     std::iota(all.begin(), all.end(), std::uint16_t{0});
-    std::vector<float> out(all.size()), one = {1};
-    const auto& table = eigenlm::kernels(Isa::portable);
-    const Rows<float> to = {out.data(), 1, all.size(), all.size()};
-    const bool half = GetParam() == WeightType::f16;
-    {
-        const eigenlm::FloatState state;
-        if (half) {
-            Matrix<eigenlm::F16> matrix(all.size(), 1, table.layout);
-            matrix.set_rows(0, all.size(), all.data());
-            table.matmul_f16({{one.data(), 1, 1, 1}, matrix.data(), nullptr, to}, 0, matrix.panels());
-        } else {
-            Matrix<eigenlm::Bf16> matrix(all.size(), 1, table.layout);
-            matrix.set_rows(0, all.size(), all.data());
-            std::vector<std::uint16_t> in(32);
-            table.round_bf16(one.data(), 1, in.data());
-            table.matmul_bf16({{in.data(), 1, 1, 32}, matrix.data(), nullptr, to}, 0, matrix.panels());
+    for (const std::size_t rows : {1u, 20u}) {
+        std::vector<float> out(all.size() * rows), ones(rows, 1.0f);
+        const auto& table = eigenlm::kernels(isa());
+        const Rows<float> to = {out.data(), rows, all.size(), all.size()};
+        const bool half = type() == WeightType::f16;
+        eigenlm::ProductScratch scratch(rows, 1, all.size());
+        {
+            const eigenlm::FloatState state;
+            if (half) {
+                Matrix<eigenlm::F16> matrix(all.size(), 1, table.layout);
+                matrix.set_rows(0, all.size(), all.data());
+                table.matmul_f16({{{ones.data(), rows, 1, 1},
+                                   matrix.data(),
+                                   all.size(),
+                                   nullptr,
+                                   Epilogue::store,
+                                   to,
+                                   scratch.partial.data(),
+                                   scratch.partial.size()}},
+                                 0, matrix.panels());
+            } else {
+                Matrix<eigenlm::Bf16> matrix(all.size(), 1, table.layout);
+                matrix.set_rows(0, all.size(), all.data());
+                for (std::size_t r = 0; r < rows; ++r) table.pack_bf16(&ones[r], 1, r, rows, scratch.packed.data());
+                table.matmul_bf16({{{scratch.packed.data(), rows, 1, 32},
+                                    matrix.data(),
+                                    all.size(),
+                                    nullptr,
+                                    Epilogue::store,
+                                    to,
+                                    scratch.partial.data(),
+                                    scratch.partial.size()}},
+                                  0, matrix.panels());
+            }
         }
-    }
-    for (std::size_t i = 0; i < all.size(); ++i) {
-        const float exact = half ? eigenlm::f16_to_f32(all[i]) : eigenlm::bf16_to_f32(all[i]);
-        const float expected =
-            exact == 0 || std::fpclassify(exact) == FP_SUBNORMAL ? 0 : exact;  // bf16 subnormals are flushed
-        ASSERT_TRUE(out[i] == expected || (std::isnan(out[i]) && std::isnan(expected))) << i << ": " << out[i];
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            const std::uint16_t bits = all[i % all.size()];
+            const float exact = half ? eigenlm::f16_to_f32(bits) : eigenlm::bf16_to_f32(bits);
+            const float expected =
+                exact == 0 || std::fpclassify(exact) == FP_SUBNORMAL ? 0 : exact;  // bf16 subnormals are flushed
+            ASSERT_TRUE(out[i] == expected || (std::isnan(out[i]) && std::isnan(expected))) << i << ": " << out[i];
+        }
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, PortableMatmul, testing::ValuesIn(eigenlm::all_weight_types),
-                         [](const auto& p) { return to_string(p.param); });
+TEST_P(ExactMatmul, PacksBf16AsTheNearest) {
+    if (type() != WeightType::bf16) return;
+    std::vector<float> x;
+    for (std::uint64_t bits = 0; bits < (1ull << 32); bits += 65521)
+        x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+    for (const std::uint32_t bits :
+         {0x3f808000u, 0x3f818000u, 0x3f807fffu, 0x7f7fffffu, 0x7f800001u, 0xff800000u, 0x8000u})
+        x.push_back(std::bit_cast<float>(bits));
+    for (const std::size_t rows : {1u, 3u, 18u}) {
+        const std::size_t n = 61;
+        eigenlm::ProductScratch scratch(rows, n, 1);
+        for (std::size_t first = 0; first + n <= x.size(); first += n) {
+            eigenlm::kernels(isa()).pack_bf16(&x[first], n, rows - 1, rows, scratch.packed.data());
+            for (std::size_t j = 0; j < eigenlm::packed_bf16_stride(n); ++j) {
+                const float expected = j < n ? eigenlm::bf16_to_f32(eigenlm::f32_to_bf16(x[first + j])) : 0;
+                const float found = unpacked(isa(), scratch.packed.data(), rows, n, rows - 1, j);
+                const bool both_small = std::abs(found) < 1.2e-38f && std::abs(expected) < 1.2e-38f;  // count as zero
+                ASSERT_TRUE(support::same_bits(found, expected) || both_small) << x[first + j] << ": " << found;
+            }
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Levels, ExactMatmul,
+    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::exact_isas())),
+    [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The kernels that work on one row, against the same formulas in double precision, at every size from 1 to 70.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <eigenlm/base/float_state.hpp>
 #include <eigenlm/kernels/dispatch.hpp>
@@ -8,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "support/levels.hpp"
 #include "support/numbers.hpp"
 
 namespace {
@@ -93,7 +95,7 @@ TEST_P(RowKernelsTest, SiluMulIsNearTheTruthAlsoInPlace) {
 
 TEST_P(RowKernelsTest, SiluMulHoldsAtTheEndsAndPassesNaNsOn) {
     const auto out = silu_mul({100, -100, 0, nan, 1, infinity}, {2, 2, 2, 1, nan, 1});
-    EXPECT_EQ(out[0], 200);
+    EXPECT_NEAR(out[0], 200, 1e-4);
     EXPECT_NEAR(out[1], 0, 1e-30);
     EXPECT_EQ(out[2], 0);
     EXPECT_TRUE(std::isnan(out[3]));
@@ -173,7 +175,44 @@ TEST_P(RowKernelsTest, RopePassesANaNOnToItsPairAlone) {
         }
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, RowKernelsTest, testing::ValuesIn(eigenlm::all_isas),
+class ExactRows : public testing::TestWithParam<Isa> {};
+
+TEST_P(ExactRows, HaveThePortableLevelsBits) {
+    const auto &ours = eigenlm::kernels(GetParam()), &portable = eigenlm::kernels(Isa::portable);
+    for (unsigned n = 1; n <= 300; n += n < 70 ? 1 : 23) {
+        auto x = random_numbers(n, n, 30);
+        const auto y = random_numbers(n, n + 1);
+        if (n % 7 == 0) x[n / 2] = nan, x[n / 3] = infinity, x[n / 4] = -infinity, x[n / 5] = 1e-40f;
+        std::vector<float> a(n + 16), b(n + 16);
+        const auto expect_equal = [&](const char* what) {
+            for (std::size_t i = 0; i < a.size(); ++i)
+                ASSERT_TRUE(support::same_bits(a[i], b[i]))
+                    << what << " of " << n << ", " << i << ": " << a[i] << ", " << b[i];
+        };
+        const eigenlm::FloatState state;
+        ours.rms_norm(x.data(), y.data(), 1e-6f, n, a.data()),
+            portable.rms_norm(x.data(), y.data(), 1e-6f, n, b.data());
+        expect_equal("rms_norm");
+        ours.silu_mul(x.data(), y.data(), n, a.data()), portable.silu_mul(x.data(), y.data(), n, b.data());
+        expect_equal("silu_mul");
+        ours.exp_shifted(x.data(), 2.5f, n, a.data()), portable.exp_shifted(x.data(), 2.5f, n, b.data());
+        expect_equal("exp_shifted");
+        ours.add(x.data(), n, a.data()), portable.add(x.data(), n, b.data());
+        expect_equal("add");
+        for (const RopeLayout layout : {RopeLayout::half, RopeLayout::interleaved}) {
+            std::ranges::copy(y, a.begin()), std::ranges::copy(y, b.begin());
+            const std::size_t head_dim = n / 2 * 2;
+            ours.rope(a.data(), x.data(), y.data(), head_dim, layout);
+            portable.rope(b.data(), x.data(), y.data(), head_dim, layout);
+            expect_equal("rope");
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, ExactRows, testing::ValuesIn(support::exact_isas()),
+                         [](const auto& p) { return to_string(p.param); });
+
+INSTANTIATE_TEST_SUITE_P(Levels, RowKernelsTest, testing::ValuesIn(eigenlm::available_isas()),
                          [](const auto& p) { return to_string(p.param); });
 
 }  // namespace

@@ -90,7 +90,7 @@ TEST_P(GoldenTest, HiddenStatesAgree) {
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, GoldenTest,
                          testing::Combine(testing::ValuesIn(support::all_goldens()),
-                                          testing::ValuesIn(eigenlm::all_isas)),
+                                          testing::ValuesIn(eigenlm::available_isas())),
                          support::name_of_pair);
 
 /// Mean over the rows of the Kullback-Leibler divergence of softmax(b) from softmax(a), in nats.
@@ -122,7 +122,7 @@ TEST_P(StoredTypeTest, LogitsAreNearerToF32ThanTransformersInThatType) {
     const auto f32 = golden.table("logits"), theirs = golden.table("logits_stored_dtype");
     const double their_error = support::rms_difference(theirs.values, f32.values),
                  their_kl = mean_kl(f32, theirs.values);
-    for (const auto isa : eigenlm::all_isas) {
+    for (const auto isa : eigenlm::available_isas()) {
         const auto model = support::load_model(folder, {.isa = isa, .dtype = support::stored_type_of(folder)});
         ASSERT_NE(model->transformer().dtype(), eigenlm::WeightType::f32);
         const auto ours = support::golden_rows(golden, support::all_logits(model, golden.text()));

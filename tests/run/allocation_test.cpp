@@ -12,6 +12,7 @@
 #include <new>
 
 #include "support/golden.hpp"
+#include "support/levels.hpp"
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #if !defined(__clang__)
@@ -89,12 +90,12 @@ TEST(Allocation, TheCounterCounts) {
     EXPECT_GE(allocations_during([&] { const eigenlm::Buffer<float> pages(100); }), 1u);  // mmap
 }
 
-class AllocationTest : public testing::TestWithParam<std::tuple<std::string, eigenlm::WeightType, std::size_t>> {};
+using Setting = std::tuple<std::string, eigenlm::WeightType, std::size_t, eigenlm::Isa>;
+class AllocationTest : public testing::TestWithParam<Setting> {};
 
 TEST_P(AllocationTest, StepsAllocateNothing) {
-    const auto& [name, dtype, threads] = GetParam();
-    const auto model = support::load_model(support::model_dir(name),
-                                           {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = dtype});
+    const auto& [name, dtype, threads, isa] = GetParam();
+    const auto model = support::load_model(support::model_dir(name), {.threads = threads, .isa = isa, .dtype = dtype});
     std::vector<eigenlm::TokenId> prompt(100);
     for (std::size_t i = 0; i < prompt.size(); ++i)
         prompt[i] = static_cast<eigenlm::TokenId>(i % model->config().vocab_size);
@@ -115,7 +116,8 @@ TEST_P(AllocationTest, StepsAllocateNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
                          testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "tiny"),
-                                          testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u)));
+                                          testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u),
+                                          testing::ValuesIn(support::exact_isas())));
 
 TEST(Allocation, StreamedTextAllocatesNothingPerToken) {
     const auto lm = eigenlm::load(support::tiny_dir(), {.isa = eigenlm::Isa::portable});

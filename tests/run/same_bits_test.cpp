@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "support/golden.hpp"
+#include "support/levels.hpp"
 
 namespace {
 
@@ -34,7 +35,7 @@ void expect_same_bits(std::span<const float> found, std::span<const float> expec
             << what << ", logit " << i << ": " << found[i] << " and " << expected[i];
 }
 
-class SameBitsTest : public testing::TestWithParam<std::tuple<std::string, eigenlm::WeightType>> {
+class SameBitsTest : public testing::TestWithParam<std::tuple<std::string, eigenlm::WeightType, eigenlm::Isa>> {
   protected:
     static constexpr std::size_t length = 150;  // two full blocks of 64 and a bit
 
@@ -46,7 +47,7 @@ class SameBitsTest : public testing::TestWithParam<std::tuple<std::string, eigen
     }
     std::shared_ptr<const eigenlm::Model> load(std::size_t threads) const {
         return support::load_model(
-            folder_, {.threads = threads, .isa = eigenlm::Isa::portable, .dtype = std::get<1>(GetParam())});
+            folder_, {.threads = threads, .isa = std::get<2>(GetParam()), .dtype = std::get<1>(GetParam())});
     }
     std::size_t vocab() const { return model_->config().vocab_size; }
     /// The logits behind the id at `position`, as one prefill of everything gives them.
@@ -163,26 +164,29 @@ struct Bits {
 };
 TEST(SameBits, AsEverywhere) {
     const Bits expected[] = {
-        {"qwen2-odd", 0xed936e0045e8f85du, 0xec449d826a74dfc8u, 0x98148363ef687ba6u},
-        {"qwen2-untied", 0xef8567eb1dfae6e3u, 0x3a56baaba2da5af1u, 0xef8567eb1dfae6e3u},
-        {"llama-gqa", 0xc8f4a5073938835bu, 0x384ecc894b4598b9u, 0x87c7dcf33578d07fu},
-        {"llama31-scaled", 0x5be9f5a383fe99fbu, 0xb0f3a825ab354562u, 0x5be9f5a383fe99fbu},
-        {"qwen3-window", 0x7f955d405b18203bu, 0x58e77a213b881eeau, 0x3c4554ae73b36d15u},
-        {"mistral", 0xc2f2b58790dd90e9u, 0x1ef95a26c320f481u, 0x0f42640a2b224012u},
-        {"llama-yarn", 0xe10c0823ff85c7f5u, 0x6fc73707a9efc34eu, 0xe10c0823ff85c7f5u},
+        {"qwen2-odd", 0x0ae8adf051617294u, 0xec449d826a74dfc8u, 0x543c2756a3111e3au},
+        {"qwen2-untied", 0xfc62f3cf8e630fa3u, 0x3a56baaba2da5af1u, 0xfc62f3cf8e630fa3u},
+        {"llama-gqa", 0x8be3c5046037fd3eu, 0x384ecc894b4598b9u, 0x35b81dcc4eae7302u},
+        {"llama31-scaled", 0x707a6a53662ebde0u, 0xb0f3a825ab354562u, 0x707a6a53662ebde0u},
+        {"qwen3-window", 0x92b68da11068d710u, 0x48fe56f20592c4d3u, 0xd41f1c118e8d42a1u},
+        {"mistral", 0xe469cb076a0be56fu, 0x1ef95a26c320f481u, 0x56534d0f84924e3cu},
+        {"llama-yarn", 0x841826a3508caa2fu, 0x6fc73707a9efc34eu, 0x841826a3508caa2fu},
+        {"tiny", 0x81a7d8ac24320661u, 0xcf61c8b26b9dcf2au, 0x083ba4866e7a7bacu},  // the trained one
     };
     using enum eigenlm::WeightType;
     for (const Bits& bits : expected)
         for (const auto& [dtype, hash] : {std::pair(f32, bits.f32), {bf16, bits.bf16}, {f16, bits.f16}}) {
-            const auto folder = support::golden_dir(bits.name);
-            const auto model = support::load_model(folder, {.isa = eigenlm::Isa::portable, .dtype = dtype});
-            std::uint32_t state = 1;
-            std::vector<TokenId> text(150);
-            for (TokenId& id : text) {
-                state = state * 1103515245u + 12345u;
-                id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
+            for (const eigenlm::Isa isa : support::exact_isas()) {
+                const auto model = support::load_model(support::model_dir(bits.name), {.isa = isa, .dtype = dtype});
+                std::uint32_t state = 1;
+                std::vector<TokenId> text(150);
+                for (TokenId& id : text) {
+                    state = state * 1103515245u + 12345u;
+                    id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
+                }
+                EXPECT_EQ(hash_of(support::all_logits(model, text)), hash)
+                    << bits.name << ", " << to_string(dtype) << ", " << to_string(isa);
             }
-            EXPECT_EQ(hash_of(support::all_logits(model, text)), hash) << bits.name << ", " << to_string(dtype);
         }
 }
 
@@ -195,13 +199,14 @@ TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
     expect_same_bits(logits(eigenlm::WeightType::f16), logits(eigenlm::WeightType::f32), "f16 and f32");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, SameBitsTest,
-                         testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral",
-                                                          "llama-yarn"),
-                                          testing::ValuesIn(eigenlm::all_weight_types)),
-                         support::name_of_pair);
+INSTANTIATE_TEST_SUITE_P(
+    Models, SameBitsTest,
+    testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "llama-yarn"),
+                     testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::exact_isas())),
+    support::name_of_triple);
 INSTANTIATE_TEST_SUITE_P(Trained, SameBitsTest,
-                         testing::Combine(testing::Values("tiny"), testing::Values(eigenlm::WeightType::bf16)),
-                         support::name_of_pair);
+                         testing::Combine(testing::Values("tiny"), testing::Values(eigenlm::WeightType::bf16),
+                                          testing::ValuesIn(support::exact_isas())),
+                         support::name_of_triple);
 
 }  // namespace

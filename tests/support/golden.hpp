@@ -52,6 +52,10 @@ inline constexpr auto name_of_pair = [](const auto& parameter) {
     return identifier(std::get<0>(parameter.param)) + "_" + to_string(std::get<1>(parameter.param));
 };
 
+inline constexpr auto name_of_triple = [](const auto& parameter) {
+    return name_of_pair(parameter) + "_" + to_string(std::get<2>(parameter.param));
+};
+
 /// [rows, cols] numbers.
 struct Table {
     std::size_t rows = 0, cols = 0;

@@ -37,13 +37,13 @@ enum class Epilogue {
 /// sum[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]; and then the epilogue.
 template <class Weight>
 struct Matmul {
-    Rows<const float> x;   ///< [rows, k]; bf16: what pack_bf16 has made of that
-    const Weight* weight;  ///< [outputs, k], packed in the table's layout
-    std::size_t outputs;   ///< n
-    const float* bias;     ///< [outputs], or null
-    Epilogue epilogue;     ///< what becomes of the sums
-    Rows<float> out;       ///< [rows, outputs], of silu_mul [rows, at most outputs / 2]
-    float* partial;        ///< room for unfinished sums: kernels that need it do without, but are slower
+    Rows<const float> x;       ///< [rows, k]; bf16: what pack_bf16 has made of that
+    const Weight* weight;      ///< [outputs, k], packed in the table's layout
+    std::size_t outputs;       ///< n
+    const float* bias;         ///< [outputs], or null
+    Epilogue epilogue;         ///< what becomes of the sums
+    Rows<float> out;           ///< [rows, outputs], of silu_mul [rows, at most outputs / 2]
+    float* partial;            ///< room for unfinished sums: kernels that need it do without, but are slower
     std::size_t partial_size;  ///< of `partial`; best is matmul_partial(rows, outputs)
 };
 /// f32 weights.

@@ -14,7 +14,8 @@
 
 #if defined(__clang__)
 #define EIGENLM_TARGET_BEGIN(features) \
-    EIGENLM_EXACT_BEGIN _Pragma(EIGENLM_STRING(clang attribute push(__attribute__((target(features))), apply_to = function)))
+    EIGENLM_EXACT_BEGIN _Pragma(       \
+        EIGENLM_STRING(clang attribute push(__attribute__((target(features))), apply_to = function)))
 #define EIGENLM_TARGET_END _Pragma("clang attribute pop") EIGENLM_EXACT_END
 #else
 #define EIGENLM_TARGET_BEGIN(features) EIGENLM_EXACT_BEGIN _Pragma(EIGENLM_STRING(GCC target(features)))

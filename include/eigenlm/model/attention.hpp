@@ -112,7 +112,8 @@ class Attention {
     /// a.hidden += what attention makes of a.normed; the rows' keys and values go into their caches.
     void operator()(const Pass& pass, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply_packed(pass.compute, input<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
+        multiply_packed(pass.compute, input<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv,
+                        a.scratch);
         pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
             heads_.norm(pass, a);

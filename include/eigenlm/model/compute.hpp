@@ -86,8 +86,8 @@ Rows<const float> input(Rows<const float> x, const ProductScratch& scratch) {
     return x;
 }
 
-/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see input; bias: [outputs] or null;
-/// out: [rows, outputs], see Epilogue
+/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see input; bias: [outputs] or
+/// null; out: [rows, outputs], see Epilogue
 template <class Weight>
 void multiply_packed(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
                      Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {

@@ -9,6 +9,7 @@
 
 #include "../base/buffer.hpp"
 #include "../base/progress.hpp"
+#include "../weights/names.hpp"
 #include "compute.hpp"
 #include "kv_cache.hpp"
 #include "rope_table.hpp"
@@ -62,13 +63,12 @@ class Activations {
     /// Room for `max_rows` rows on `threads` threads. Throws ArgumentError for no rows and for a config that no
     /// model has (see check), ResourceError when the memory cannot be had.
     Activations(const ModelConfig& c, std::size_t max_rows, std::size_t threads)
-        : scratch((check(c), max_rows), widest_input(c), widest_output(c)),
+        : scratch((check(c), checked_rows(max_rows)), widest_input(c), widest_output(c)),
           max_rows_(max_rows),
           storage_(checked_mul(round_up(max_rows, 16), row_size(c), "workspace")),
           attention_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
           attention_(checked_mul(attention_size_, threads, "workspace")),
           config_(c) {
-        if (max_rows == 0) throw ArgumentError("workspace", "expected room for at least 1 row, found none");
         resize(max_rows);
     }
     /// Leaves a workspace that fits no model.
@@ -88,8 +88,10 @@ class Activations {
             throw ArgumentError(
                 "workspace", "expected at most " + std::to_string(max_rows_) + " rows, found " + std::to_string(rows));
         float* next = storage_.data();
-        for (const auto& [view, cols] : {std::pair(&hidden, config_.hidden_size), {&normed, config_.hidden_size},
-                                         {&projected, config_.hidden_size}, {&qkv, config_.qkv_size()},
+        for (const auto& [view, cols] : {std::pair(&hidden, config_.hidden_size),
+                                         {&normed, config_.hidden_size},
+                                         {&projected, config_.hidden_size},
+                                         {&qkv, config_.qkv_size()},
                                          {&attended, config_.query_size()}}) {
             *view = {next, rows, cols, stride(cols)};
             next += max_rows_ * stride(cols);
@@ -97,12 +99,12 @@ class Activations {
         fed = {next, rows, config_.intermediate_size, packed_bf16_stride(config_.intermediate_size)};
     }
 
-    Rows<float> hidden;     ///< [rows, hidden]: the residual stream
-    Rows<float> normed;     ///< [rows, hidden]
-    Rows<float> projected;  ///< [rows, hidden]: what a sub-block adds to the stream, where somebody looks
-    Rows<float> qkv;        ///< [rows, query_size + 2 kv_size]
-    Rows<float> attended;   ///< [rows, query_size]: the heads' outputs
-    Rows<float> fed;        ///< [rows, intermediate]: silu(gate) * up, packed as the next product's input
+    Rows<float> hidden;      ///< [rows, hidden]: the residual stream
+    Rows<float> normed;      ///< [rows, hidden]
+    Rows<float> projected;   ///< [rows, hidden]: what a sub-block adds to the stream, where somebody looks
+    Rows<float> qkv;         ///< [rows, query_size + 2 kv_size]
+    Rows<float> attended;    ///< [rows, query_size]: the heads' outputs
+    Rows<float> fed;         ///< [rows, intermediate]: silu(gate) * up, packed as the next product's input
     ProductScratch scratch;  ///< of the products
 
     /// The parts of qkv, of the pass's rows.
@@ -115,6 +117,13 @@ class Activations {
     float* attention(std::size_t thread) { return attention_.data() + thread * attention_size_; }
 
   private:
+    /// No sum of rows overflows below this limit, which no memory reaches.
+    static std::size_t checked_rows(std::size_t rows) {
+        if (rows == 0) throw ArgumentError("workspace", "expected room for at least 1 row, found none");
+        if (rows > std::size_t{1} << 40)
+            throw ResourceError("workspace", "cannot reserve room for " + std::to_string(rows) + " rows");
+        return rows;
+    }
     static std::size_t widest_input(const ModelConfig& c) {
         return std::max({c.hidden_size, c.query_size(), c.intermediate_size});
     }
@@ -145,7 +154,8 @@ inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* 
     if (v) show(v, static_cast<int>(layer), a.v());
 }
 
-/// a.hidden += x * weight^T (x as multiply_packed takes it), in one go unless somebody wants to see the product under `name`: the same bits.
+/// a.hidden += x * weight^T (x as multiply_packed takes it), in one go unless somebody wants to see the product under
+/// `name`: the same bits.
 template <class Weight>
 void add_product(const Pass& pass, std::size_t layer, Activations& a, Rows<const float> x, const Matrix<Weight>& weight,
                  const char* name) {

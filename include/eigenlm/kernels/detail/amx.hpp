@@ -101,8 +101,7 @@ struct TileState {
 /// One or two tiles of rows by two panels, over the 32s [part.begin, part.end) of inputs.
 template <int RowTiles>
 inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size_t chunks,
-                           const std::uint16_t* const (&weight)[2], const avx512::Part& part,
-                           avx512::Prefetch& fetch) {
+                           const std::uint16_t* const (&weight)[2], const avx512::Part& part, avx512::Prefetch& fetch) {
     constexpr int row = 2 * lanes * sizeof(float);  // of the sums, in bytes
     float* const lower = part.sums + height * part.stride;
     const std::uint16_t* const x1 = x + height * chunks * bf16_chunk;
@@ -151,7 +150,8 @@ inline void multiply_blocks(const Product& m, std::size_t first, std::size_t las
     const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
     const TileState state(height);
     const auto multiply = [&](std::size_t row, std::size_t stop, std::size_t panel,
-                              const std::uint16_t* const (&weight)[2], const avx512::Part& part, avx512::Prefetch& fetch) {
+                              const std::uint16_t* const(&weight)[2], const avx512::Part& part,
+                              avx512::Prefetch& fetch) {
         avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums, part.stride};
         for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * part.stride) {
             if (r + height < stop)

@@ -121,10 +121,12 @@ struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
 };
 
+// clang-format off: each builds on those before it
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
 #include "matmul-inl.hpp"
 #include "attention-inl.hpp"
+// clang-format on
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::avx2
 EIGENLM_TARGET_END

@@ -80,8 +80,7 @@ inline Vec round_bf16(Vec v) {
 }
 /// v * 2^n, where both are normal numbers
 inline Vec times_power_of_two(Vec v, VecInt n) {
-    return _mm512_castsi512_ps(
-        _mm512_add_epi32(_mm512_castps_si512(v.v), _mm512_maskz_slli_epi32(all_lanes, n.v, 23)));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v.v), _mm512_maskz_slli_epi32(all_lanes, n.v, 23)));
 }
 inline __m256 lower_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 0); }
 inline __m256 upper_half(__m512 v) { return _mm512_maskz_extractf32x8_ps(0xff, v, 1); }
@@ -107,10 +106,12 @@ struct Tiles {
     static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 12, row_panels = 8, heads = 2;
 };
 
+// clang-format off: each builds on those before it
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
 #include "matmul-inl.hpp"
 #include "attention-inl.hpp"
+// clang-format on
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::avx512
 EIGENLM_TARGET_END

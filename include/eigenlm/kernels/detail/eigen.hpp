@@ -91,8 +91,7 @@ inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) 
 
 /// 16-bit weights, widened a few outputs at a time.
 template <class Scalar, class M>
-void matmul_widened(const M& m, const ConstMatrix& x, std::size_t first,
-                    std::size_t last) {
+void matmul_widened(const M& m, const ConstMatrix& x, std::size_t first, std::size_t last) {
     const std::size_t k = m.x.cols, stop = column_of(m, last);
     using Stored = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     std::vector<float> wide(64 * k);
@@ -113,8 +112,7 @@ inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last
 }
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
     const std::size_t stride = packed_bf16_stride(n);
-    for (std::size_t i = 0; i < stride; ++i)
-        packed[row * stride + i] = i < n ? bf16_to_f32(f32_to_bf16(x[i])) : 0.0f;
+    for (std::size_t i = 0; i < stride; ++i) packed[row * stride + i] = i < n ? bf16_to_f32(f32_to_bf16(x[i])) : 0.0f;
 }
 
 inline void rms_norm(const float* x, const float* gain, float epsilon, std::size_t n, float* out) {

@@ -42,9 +42,9 @@ inline Vec exp(const Vec& x) {
     return y[0];
 }
 
-/// x / (1 + e^-x) of N vectors, in place. -x is limited to [-86, 88], where e^-x and d = 1 + e^-x are normal numbers. The
-/// reciprocal of d: a guess from its bits, within 12 % (the exponent's sign turned around), and three Newton steps, each
-/// of which squares the error; a division would take longer than all of it.
+/// x / (1 + e^-x) of N vectors, in place. -x is limited to [-86, 88], where e^-x and d = 1 + e^-x are normal numbers.
+/// The reciprocal of d: a guess from its bits, within 12 % (the exponent's sign turned around), and three Newton steps,
+/// each of which squares the error; a division would take longer than all of it.
 template <std::size_t N>
 [[gnu::always_inline]] inline void silu(Vec (&x)[N]) {
     const Vec one = set1(1.0f), zero = set1(0.0f);

@@ -2,13 +2,14 @@
 //
 // One output is one chain of fused multiply-adds over k = 0, 1, ..., from zero, then + bias: the same for 1 row as for
 // many, whatever the blocking. Lanes are outputs. A tile of R rows and P panels keeps its R * P chains in registers.
-// Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it a few panels at
-// a time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block. Between
-// parts the sums wait in memory: the same chain.
+// Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it a few panels
+// at a time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block.
+// Between parts the sums wait in memory: the same chain.
 //
 // The level's Tiles say how many rows and panels fill its registers.
 
-/// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of some panels.
+/// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of some
+/// panels.
 struct Prefetch {
     const char* next;      // of the first panel
     std::size_t distance;  // bytes to the next one
@@ -45,14 +46,13 @@ inline constexpr bool streamed = R == 1 && P == Tiles::row_panels;
 
 template <std::size_t R, std::size_t P>
 inline void resume(const Part& part, Vec (&total)[R][P]) {
-    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
-        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
+    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) total[r][p] =
+        part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
 }
 template <std::size_t R, std::size_t P>
 inline void suspend(const Part& part, const Vec (&total)[R][P]) {
-    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
-        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) store(part.sums + r * part.stride + p * lanes, total[r][p]);
+    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
+        store(part.sums + r * part.stride + p * lanes, total[r][p]);
 }
 
 /// f32, or f16 widened: the same arithmetic.
@@ -94,8 +94,8 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     resume(part, total);
     const auto chunk = [&](std::size_t k, [[maybe_unused]] std::size_t ahead) {
         Vec even[R][P], odd[R][P];
-        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
-            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) even[r][p] = odd[r][p] = set1(0.0f);
+        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
+            even[r][p] = odd[r][p] = set1(0.0f);
         for (std::size_t i = k; i < k + bf16_chunk; i += 2) {
             Vec w0[P], w1[P];
             EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
@@ -110,9 +110,8 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
                 }
             }
         }
-        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r)
-            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-                total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
+        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
+            total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
     };
     if constexpr (streamed<R, P>) {
         stream<bf16_chunk>(part.end, P, 128, chunk);
@@ -213,9 +212,9 @@ inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
 /// Rows at a time for which sums find room on the stack.
 inline constexpr std::size_t local_rows = 256;
 
-/// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums of rows
-/// [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows more.
-/// `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs (0: once for a part).
+/// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums
+/// of rows [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows
+/// more. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs (0: once for a part).
 template <std::size_t G, class M, class Multiply, class Finish>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
                           std::size_t step_inputs, const Multiply& multiply, const Finish& finish) {
@@ -238,15 +237,16 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
             const std::size_t next = panel + G < last ? panel + G : first;
             const std::size_t at = next * size + (panel + G < last ? begin : end % inputs) * lanes;
             const std::size_t lines = (end - begin) * lanes * sizeof(Weight) / 64;
-            Prefetch fetch = {reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), G, lines,
-                              ceil_div(lines, ceil_div(end - begin, step_inputs ? step_inputs : near) *
-                                                  ceil_div(rows, step_rows))};
+            Prefetch fetch = {
+                reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), G, lines,
+                ceil_div(lines, ceil_div(end - begin, step_inputs ? step_inputs : near) * ceil_div(rows, step_rows))};
             float* const sums = whole ? local : m.partial + panel * slot;
             const std::size_t count = whole ? local_rows : rows;
             for (std::size_t row = 0; row < rows; row += count) {
                 const std::size_t stop = row + count < rows ? row + count : rows;
                 for (std::size_t k = begin; k < end; k += near)
-                    multiply(row, stop, panel, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes}, fetch);
+                    multiply(row, stop, panel, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes},
+                             fetch);
                 if (end == inputs) finish(row, stop, panel, sums);
             }
         }
@@ -283,7 +283,7 @@ template <std::size_t Rows, std::size_t P, class M>
 inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     constexpr std::size_t third = Rows / 3, G = P < 2 ? 2 : P;
-    const auto multiply = [&m](std::size_t first_row, std::size_t stop, std::size_t, const Weight* const (&weight)[G],
+    const auto multiply = [&m](std::size_t first_row, std::size_t stop, std::size_t, const Weight* const(&weight)[G],
                                const Part& part, Prefetch& fetch) {
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t, std::size_t sums) {
             const Part block = {part.begin, part.end, part.sums + sums * part.stride, part.stride};
