@@ -1,6 +1,8 @@
 #pragma once
 // What this machine can do at most: bytes read from memory and multiply-adds a second, measured on the threads that do
 // the work, in slices of a few hundredths of a second so that they can take turns with it.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -123,77 +125,88 @@ inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double se
     return fma_f32_gflops(pool, isa, seconds);
 }
 
-/// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, from pages of 4 KiB or huge ones, whichever turns
-/// out best here.
+/// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, from pages of 4 KiB or huge ones, with or without
+/// fetching 4 KiB ahead, whichever turns out best here.
 class DramRead {
   public:
-    static constexpr std::size_t size = std::size_t{2} << 30;
-
-    explicit DramRead(eigenlm::ThreadPool& pool)
-        : small_(allocate(pool, MADV_NOHUGEPAGE)), huge_(allocate(pool, MADV_HUGEPAGE)) {
+    /// Two buffers of `size` bytes, which should be several times the caches'.
+    DramRead(eigenlm::ThreadPool& pool, std::size_t size)
+        : small_(pool, size, MADV_NOHUGEPAGE), huge_(pool, size, MADV_HUGEPAGE) {
         double best = 0;
         for (int round = 0; round < 3; ++round)
             for (const bool huge : {false, true})
                 for (const std::size_t streams : {1u, 4u, 8u})
-                    if (const double found = read(pool, huge, streams); found > best)
-                        best = found, best_huge_ = huge, best_streams_ = streams;
-        (best_huge_ ? small_ : huge_) = {};
+                    for (const bool ahead : {false, true})
+                        if (const double found = read(pool, {huge, streams, ahead}); found > best)
+                            best = found, best_ = {huge, streams, ahead};
+        (best_.huge ? small_ : huge_) = {};
     }
     /// GB/s, once through everything.
-    double gb_s(eigenlm::ThreadPool& pool) const { return read(pool, best_huge_, best_streams_); }
+    double gb_s(eigenlm::ThreadPool& pool) const { return read(pool, best_); }
     std::string how() const {
-        return std::to_string(best_streams_) + " streams a thread, " + (best_huge_ ? "huge" : "4 KiB") + " pages";
+        return std::to_string(best_.streams) + " streams a thread, " + (best_.huge ? "huge" : "4 KiB") + " pages" +
+               (best_.ahead ? ", fetching ahead" : "");
     }
 
   private:
     typedef std::uint64_t Line __attribute__((vector_size(64), aligned(64), may_alias));
+    struct Way {
+        bool huge = false;
+        std::size_t streams = 1;
+        bool ahead = false;
+    };
 
     struct Pages {
         Pages() = default;
-        Pages(Pages&& other) noexcept : data(std::exchange(other.data, nullptr)) {}
+        Pages(eigenlm::ThreadPool& pool, std::size_t bytes, int advice) : size(bytes) {
+            void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            if (memory == MAP_FAILED)
+                throw eigenlm::ResourceError("memory", "cannot reserve " + std::to_string(size) + " bytes to read");
+            data = static_cast<char*>(memory);
+            ::madvise(memory, size, advice);
+            pool.split(size / 4096, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+                for (std::size_t page = begin; page < end; ++page) data[page * 4096] = 1;
+            });
+        }
+        Pages(const Pages&) = delete;
         Pages& operator=(Pages&& other) noexcept {
             std::swap(data, other.data);
+            std::swap(size, other.size);
             return *this;
         }
         ~Pages() {
             if (data) ::munmap(data, size);
         }
         char* data = nullptr;
+        std::size_t size = 0;
     };
-    static Pages allocate(eigenlm::ThreadPool& pool, int advice) {
-        Pages pages;
-        void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) throw eigenlm::ResourceError("memory", "cannot reserve 2 GiB to read from");
-        pages.data = static_cast<char*>(memory);
-        ::madvise(memory, size, advice);
-        pool.split(size / 4096, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
-            for (std::size_t page = begin; page < end; ++page) pages.data[page * 4096] = 1;
-        });
-        return pages;
-    }
-    template <std::size_t Streams>
+    template <std::size_t Streams, bool Ahead>
     static void read_part(const char* data, std::size_t bytes) {
         Line sums[Streams] = {};
-        const std::size_t part = bytes / Streams;
+        const std::size_t part = bytes / Streams / 64 * 64;
         for (std::size_t i = 0; i < part; i += 64)
-            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) sums[s] |=
-                *reinterpret_cast<const Line*>(data + s * part + i);
+            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) {
+                if constexpr (Ahead) __builtin_prefetch(data + s * part + i + 4096);
+                sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
+            }
         for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
     }
-    double read(eigenlm::ThreadPool& pool, bool huge, std::size_t streams) const {
-        const char* const data = (huge ? huge_ : small_).data;
-        const std::size_t part = size / pool.size() / 4096 * 4096;
+    template <bool Ahead>
+    static auto reader(std::size_t streams) {
+        return streams == 1 ? read_part<1, Ahead> : streams == 4 ? read_part<4, Ahead> : read_part<8, Ahead>;
+    }
+    double read(eigenlm::ThreadPool& pool, const Way& way) const {
+        const Pages& pages = way.huge ? huge_ : small_;
+        const std::size_t part = pages.size / pool.size() / 4096 * 4096;
         const auto begin = std::chrono::steady_clock::now();
         pool.for_each(pool.size(), 1, [&](std::size_t i, std::size_t, std::size_t) {
-            const auto f = streams == 1 ? read_part<1> : streams == 4 ? read_part<4> : read_part<8>;
-            f(data + i * part, part);
+            (way.ahead ? reader<true>(way.streams) : reader<false>(way.streams))(pages.data + i * part, part);
         });
         return static_cast<double>(part * pool.size()) / seconds_since(begin) * 1e-9;
     }
 
     Pages small_, huge_;
-    bool best_huge_ = false;
-    std::size_t best_streams_ = 1;
+    Way best_;
 };
 
 }  // namespace ceilings

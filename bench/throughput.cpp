@@ -26,7 +26,7 @@ struct Options {
     std::vector<std::string> dtypes = {"f32", "bf16"};
     std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
-    std::size_t rounds = 9, prefill_rows = 512;
+    std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
 };
 
 /// "LxHxIxQxKVxDxV": layers, hidden, intermediate, query heads, key/value heads, head dimension, vocabulary.
@@ -179,6 +179,7 @@ class Bench {
     explicit Bench(const Options& options) : options_(options) {}
 
     void run() {
+        if (options_.model.empty()) config_of(options_.shape);  // complain before anything else
         if (options_.output == "md")
             std::printf(
                 "| model | dtype | threads | test | depth | batch | tok/s | min .. max | ceiling | share | min .. max "
@@ -209,7 +210,7 @@ class Bench {
         }
         eigenlm::ThreadPool& pool = model->compute().pool;
         const eigenlm::Isa isa = model->compute().kernels.isa;
-        if (!dram_) dram_.emplace(pool);
+        if (!dram_) dram_.emplace(pool, options_.dram_mib << 20);
         machine_ = {{"cpu", cpu_name()},
                     {"isa", to_string(isa)},
                     {"threads", threads},
@@ -344,6 +345,9 @@ int main(int argc, char** argv) {
     app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
+    app.add_option("--dram-mib", o.dram_mib, "MiB to read for the memory's ceiling: several times the caches")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1 << 20));
     app.add_option("-o,--output", o.output, "md or json")->check(CLI::IsMember({"md", "json"}))->capture_default_str();
     return command_line::run(app, argc, argv, [&] { Bench(o).run(); });
 }

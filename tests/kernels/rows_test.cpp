@@ -175,6 +175,29 @@ TEST_P(RowKernelsTest, RopePassesANaNOnToItsPairAlone) {
         }
 }
 
+TEST_P(RowKernelsTest, ArgmaxIsTheFirstOfTheLargest) {
+    for (unsigned n : {1u, 2u, 15u, 16u, 17u, 70u, 1023u, 1024u, 1025u, 5000u}) {
+        auto x = random_numbers(n, n);
+        const auto expected = [&] { return static_cast<std::size_t>(std::ranges::max_element(x) - x.begin()); };
+        for (auto& v : x) v -= 20;  // all are below zero, which nothing that is filled up may win against
+        EXPECT_EQ(table().argmax(x.data(), n), expected()) << n;
+        for (const std::size_t at : {0u, n / 2, n - 1}) {
+            auto tied = x;
+            tied[at] = tied[n - 1] = 5;
+            EXPECT_EQ(table().argmax(tied.data(), n), at) << n;
+            tied[at] = infinity;
+            EXPECT_EQ(table().argmax(tied.data(), n), at) << n;
+            tied[at] = nan;
+            EXPECT_EQ(table().argmax(tied.data(), n), n) << n << ", " << at;
+        }
+        const std::vector<float> none(n, -infinity);
+        EXPECT_EQ(table().argmax(none.data(), n), 0u);
+        std::vector<float> zeros(n, 0.0f);
+        zeros[0] = -0.0f;
+        EXPECT_EQ(table().argmax(zeros.data(), n), 0u) << "zeros are equal";
+    }
+}
+
 class ExactRows : public testing::TestWithParam<Isa> {};
 
 TEST_P(ExactRows, HaveThePortableLevelsBits) {

@@ -97,14 +97,9 @@ class Sampler {
         if (!finite) throw StateError("sampler", "the logits are not finite");
     }
 
-    static TokenId largest(std::span<const float> logits) {
-        std::size_t best = 0;
-        bool numbers = true;
-        for (std::size_t i = 0; i < logits.size(); ++i) {
-            numbers = numbers && !is_nan(logits[i]);
-            if (logits[i] > logits[best]) best = i;
-        }
-        require_finite(numbers && is_finite(logits[best]));
+    TokenId largest(std::span<const float> logits) const {
+        const std::size_t best = kernels_.argmax(logits.data(), logits.size());
+        require_finite(best < logits.size() && is_finite(logits[best]));
         return static_cast<TokenId>(best);
     }
 

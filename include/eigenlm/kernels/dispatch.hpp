@@ -23,7 +23,7 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa);
         .pack_bf16 = detail::matmul_bf16_::pack_bf16, .rms_norm = detail::space::rms_norm,                    \
         .rope = detail::space::rope, .attention_f32 = detail::space::attention_f32,                           \
         .silu_mul = detail::space::silu_mul, .add = detail::space::add,                                       \
-        .exp_shifted = detail::space::exp_shifted,                                                            \
+        .exp_shifted = detail::space::exp_shifted, .argmax = detail::space::argmax,                           \
     }
 EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
     static constexpr KernelTable tables[] = {

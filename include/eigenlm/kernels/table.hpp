@@ -113,6 +113,8 @@ struct KernelTable {
     void (*add)(const float* x, std::size_t n, float* sum);
     /// p = exp(x - max), n numbers, NaN where x is NaN; p may be x
     void (*exp_shifted)(const float* x, float max, std::size_t n, float* p);
+    /// The index of the largest of n numbers, the first of equals; n when a NaN is among them.
+    std::size_t (*argmax)(const float* x, std::size_t n);
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

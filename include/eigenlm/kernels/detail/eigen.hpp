@@ -165,5 +165,12 @@ inline void silu_mul(const float* gate, const float* up, std::size_t n, float* o
 }
 inline void add(const float* x, std::size_t n, float* sum) { map(sum, n) += map(x, n); }
 inline void exp_shifted(const float* x, float max, std::size_t n, float* p) { map(p, n) = (map(x, n) - max).exp(); }
+inline std::size_t argmax(const float* x, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i)
+        if (is_nan(x[i])) return n;
+    Index best = 0;
+    map(x, n).maxCoeff(&best);
+    return static_cast<std::size_t>(best);
+}
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::eigen

@@ -42,3 +42,27 @@ inline void exp_shifted(const float* x, float shift, std::size_t n, float* p) {
     const Vec s = set1(shift);
     each_vector(n, [&](auto at, auto put) { put(p, exp(sub(at(x), s))); });
 }
+
+/// The first of the largest; n when a NaN is among them. A block's maximum at a time, then a search in the best block.
+inline std::size_t argmax(const float* x, std::size_t n) {
+    constexpr std::size_t block = 1024;
+    const Vec lowest = set1(-__builtin_inff()), zero = set1(0.0f), big = set1(3.4e38f), minus_big = set1(-3.4e38f);
+    Vec nans = zero;  // 0 * a number is 0, 0 * NaN is not; infinities are made finite first
+    float best = -__builtin_inff();
+    std::size_t best_block = 0;
+    for (std::size_t begin = 0; begin < n; begin += block) {
+        const std::size_t end = begin + block < n ? begin + block : n;
+        Vec largest = lowest;
+        for (std::size_t i = begin; i < end; i += lanes) {
+            const std::size_t count = end - i < lanes ? end - i : lanes;
+            const Vec v = count == lanes ? load(x + i) : select(first_lanes(count), load_first(x + i, count), lowest);
+            largest = max(v, largest);
+            nans = fma(max(minus_big, min(big, v)), zero, nans);
+        }
+        if (const float found = max(largest); found > best) best = found, best_block = begin;
+    }
+    if (is_nan(sum(nans))) return n;
+    for (std::size_t i = best_block; i < n; ++i)
+        if (x[i] == best) return i;
+    return 0;  // all are -infinity
+}

@@ -1,0 +1,151 @@
+// Each kernel at each level that this machine runs, on one thread and data that is in its caches: what a pass is made
+// of. Products report multiply-adds as 2 operations and the bytes of their weights.
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <eigenlm/eigenlm.hpp>
+#include <string>
+#include <vector>
+
+namespace {
+
+using eigenlm::Epilogue;
+using eigenlm::Isa;
+using eigenlm::KernelTable;
+using eigenlm::Rows;
+
+std::vector<float> numbers(std::size_t count, std::uint64_t seed) {
+    std::vector<float> found(count);
+    for (float& x : found) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        x = static_cast<float>(seed >> 40) * 0x1p-23f - 1.0f;
+    }
+    return found;
+}
+
+/// One product of `rows` rows: a layer's of Qwen2.5-0.5B, or a part of one.
+template <class Weight>
+void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t outputs, std::size_t inputs,
+             Epilogue epilogue) {
+    const KernelTable& table = eigenlm::kernels(isa);
+    eigenlm::ThreadPool pool(1);
+    const eigenlm::Compute compute{table, pool};
+    eigenlm::Matrix<Weight> weight(outputs, inputs, table.layout);
+    const auto values = numbers(inputs, 1);
+    std::vector<typename Weight::Storage> row(inputs);
+    for (std::size_t k = 0; k < inputs; ++k) row[k] = Weight::narrow(values[k]);
+    for (std::size_t j = 0; j < outputs; ++j) weight.set_rows(j, 1, row.data());
+    auto x = numbers(rows * inputs, 2);
+    const std::size_t columns = epilogue == Epilogue::silu_mul ? outputs / 2 : outputs;
+    std::vector<float> out(eigenlm::round_up(rows, 16) * eigenlm::packed_bf16_stride(columns));
+    eigenlm::ProductScratch scratch(rows, inputs, outputs);
+    const eigenlm::FloatState float_state;
+    for (auto _ : state) {
+        eigenlm::multiply(compute, {x.data(), rows, inputs, inputs}, weight, nullptr, epilogue,
+                          {out.data(), rows, columns, eigenlm::packed_bf16_stride(columns)}, scratch);
+        benchmark::ClobberMemory();
+    }
+    const double operations = 2.0 * static_cast<double>(rows * outputs * inputs);
+    state.counters["FLOP/s"] = benchmark::Counter(operations, benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["weight_B/s"] =
+        benchmark::Counter(static_cast<double>(weight.bytes()), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+/// One position's attention of a group of 7 query heads over `length` keys.
+void attention(benchmark::State& state, Isa isa, std::size_t length) {
+    constexpr std::size_t group = 7, head_dim = 64, block = 2 * eigenlm::kv_block * head_dim;
+    const auto q = numbers(group * head_dim, 1),
+               cache = numbers(eigenlm::ceil_div(length, eigenlm::kv_block) * block, 2);
+    std::vector<std::uint32_t> blocks(eigenlm::ceil_div(length, eigenlm::kv_block));
+    for (std::uint32_t b = 0; b < blocks.size(); ++b) blocks[b] = b;
+    std::vector<float> out(group * head_dim), scratch(eigenlm::attention_scratch(group, head_dim));
+    const eigenlm::FloatState float_state;
+    for (auto _ : state) {
+        eigenlm::kernels(isa).attention_f32({.q = q.data(),
+                                             .cache = cache.data(),
+                                             .blocks = blocks.data(),
+                                             .block_stride = block,
+                                             .values_offset = eigenlm::kv_block * head_dim,
+                                             .value_stride = head_dim,
+                                             .first = 0,
+                                             .length = length,
+                                             .group = group,
+                                             .head_dim = head_dim,
+                                             .scale = 0.125f,
+                                             .out = out.data(),
+                                             .scratch = scratch.data()});
+        benchmark::ClobberMemory();
+    }
+    state.counters["FLOP/s"] = benchmark::Counter(4.0 * static_cast<double>(group * head_dim * length),
+                                                  benchmark::Counter::kIsIterationInvariantRate);
+}
+
+/// A kernel over one row of n numbers.
+template <class F>
+void row_kernel(benchmark::State& state, std::size_t n, const F& f) {
+    auto x = numbers(n, 1), y = numbers(n, 2);
+    std::vector<float> out(n + 64);
+    const eigenlm::FloatState float_state;
+    for (auto _ : state) {
+        f(x.data(), y.data(), out.data());
+        benchmark::ClobberMemory();
+    }
+    state.counters["numbers/s"] =
+        benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsIterationInvariantRate);
+}
+
+template <class F>
+void add(const std::string& name, Isa isa, const F& f) {
+    benchmark::RegisterBenchmark((name + "/" + to_string(isa)).c_str(), [isa, f](benchmark::State& s) { f(s, isa); });
+}
+
+void add_products(Isa isa) {
+    for (const std::size_t rows : {1u, 4u, 16u, 64u, 256u}) {
+        const std::string of = "/rows:" + std::to_string(rows);
+        add("f32_896x896" + of, isa,
+            [=](auto& s, Isa i) { product<eigenlm::F32>(s, i, rows, 896, 896, Epilogue::store); });
+        add("bf16_896x896" + of, isa,
+            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 896, 896, Epilogue::store); });
+        add("f16_896x896" + of, isa,
+            [=](auto& s, Isa i) { product<eigenlm::F16>(s, i, rows, 896, 896, Epilogue::store); });
+        add("bf16_silu_2048x896" + of, isa,
+            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 2048, 896, Epilogue::silu_mul); });
+        add("bf16_add_448x4864" + of, isa,
+            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 448, 4864, Epilogue::add); });
+    }
+}
+
+void add_rows(Isa isa) {
+    const KernelTable& t = eigenlm::kernels(isa);
+    const auto row = [isa](const char* name, std::size_t n, auto f) {
+        add(name, isa, [=](auto& s, Isa) { row_kernel(s, n, f); });
+    };
+    row("rms_norm_896", 896, [&t](const float* x, const float* y, float* out) { t.rms_norm(x, y, 1e-6f, 896, out); });
+    row("rope_64", 64, [&t](const float* x, const float* y, float* out) {
+        t.rope(out, x, y, 64, eigenlm::RopeLayout::half);
+    });
+    row("silu_mul_4864", 4864, [&t](const float* x, const float* y, float* out) { t.silu_mul(x, y, 4864, out); });
+    row("add_896", 896, [&t](const float* x, const float*, float* out) { t.add(x, 896, out); });
+    row("pack_bf16_896", 896, [&t](const float* x, const float*, float* out) { t.pack_bf16(x, 896, 0, 1, out); });
+    row("exp_shifted_4864", 4864, [&t](const float* x, const float*, float* out) { t.exp_shifted(x, 1, 4864, out); });
+    row("argmax_151936", 151936, [&t](const float* x, const float*, float*) {
+        benchmark::DoNotOptimize(t.argmax(x, 151936));
+    });
+    for (const std::size_t length : {64u, 1024u, 4096u})
+        add("attention_7x64/keys:" + std::to_string(length), isa,
+            [=](auto& s, Isa i) { attention(s, i, length); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    for (const Isa isa : eigenlm::available_isas()) {
+        add_products(isa);
+        add_rows(isa);
+    }
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+}
