@@ -184,8 +184,7 @@ class DramRead {
     static void read_part(const char* data, std::size_t bytes) {
         Line sums[Streams] = {};
         const std::size_t part = bytes / Streams / 64 * 64;
-        for (std::size_t i = 0; i < part; i += 64)
-            EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) {
+        for (std::size_t i = 0; i < part; i += 64) EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) {
                 if constexpr (Ahead) __builtin_prefetch(data + s * part + i + 4096);
                 sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
             }

@@ -122,19 +122,16 @@ void add_rows(Isa isa) {
         add(name, isa, [=](auto& s, Isa) { row_kernel(s, n, f); });
     };
     row("rms_norm_896", 896, [&t](const float* x, const float* y, float* out) { t.rms_norm(x, y, 1e-6f, 896, out); });
-    row("rope_64", 64, [&t](const float* x, const float* y, float* out) {
-        t.rope(out, x, y, 64, eigenlm::RopeLayout::half);
-    });
+    row("rope_64", 64,
+        [&t](const float* x, const float* y, float* out) { t.rope(out, x, y, 64, eigenlm::RopeLayout::half); });
     row("silu_mul_4864", 4864, [&t](const float* x, const float* y, float* out) { t.silu_mul(x, y, 4864, out); });
     row("add_896", 896, [&t](const float* x, const float*, float* out) { t.add(x, 896, out); });
     row("pack_bf16_896", 896, [&t](const float* x, const float*, float* out) { t.pack_bf16(x, 896, 0, 1, out); });
     row("exp_shifted_4864", 4864, [&t](const float* x, const float*, float* out) { t.exp_shifted(x, 1, 4864, out); });
-    row("argmax_151936", 151936, [&t](const float* x, const float*, float*) {
-        benchmark::DoNotOptimize(t.argmax(x, 151936));
-    });
+    row("argmax_151936", 151936,
+        [&t](const float* x, const float*, float*) { benchmark::DoNotOptimize(t.argmax(x, 151936)); });
     for (const std::size_t length : {64u, 1024u, 4096u})
-        add("attention_7x64/keys:" + std::to_string(length), isa,
-            [=](auto& s, Isa i) { attention(s, i, length); });
+        add("attention_7x64/keys:" + std::to_string(length), isa, [=](auto& s, Isa i) { attention(s, i, length); });
 }
 
 }  // namespace

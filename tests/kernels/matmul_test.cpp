@@ -101,13 +101,13 @@ struct Product {
             in = {scratch.packed.data(), rows, k, eigenlm::packed_bf16_stride(k)};
         }
         const Matmul product = {{in,
-                                 matrix.data(),
                                  n,
                                  bias.empty() ? nullptr : bias.data(),
                                  epilogue,
                                  {out.data(), rows, columns, stride},
                                  room ? scratch.partial.data() : nullptr,
-                                 room ? scratch.partial.size() : 0}};
+                                 room ? scratch.partial.size() : 0},
+                                matrix.data()};
         eigenlm::detail::run(table, product, first_panel, last_panel);
         if (!silu) {
             out.resize(rows * out_stride);
@@ -325,26 +325,26 @@ TEST_P(ExactMatmul, ReadsEveryWeightThereIs) {  // all 65,536 of the 16-bit type
                 Matrix<eigenlm::F16> matrix(all.size(), 1, table.layout);
                 matrix.set_rows(0, all.size(), all.data());
                 table.matmul_f16({{{ones.data(), rows, 1, 1},
-                                   matrix.data(),
                                    all.size(),
                                    nullptr,
                                    Epilogue::store,
                                    to,
                                    scratch.partial.data(),
-                                   scratch.partial.size()}},
+                                   scratch.partial.size()},
+                                  matrix.data()},
                                  0, matrix.panels());
             } else {
                 Matrix<eigenlm::Bf16> matrix(all.size(), 1, table.layout);
                 matrix.set_rows(0, all.size(), all.data());
                 for (std::size_t r = 0; r < rows; ++r) table.pack_bf16(&ones[r], 1, r, rows, scratch.packed.data());
                 table.matmul_bf16({{{scratch.packed.data(), rows, 1, 32},
-                                    matrix.data(),
                                     all.size(),
                                     nullptr,
                                     Epilogue::store,
                                     to,
                                     scratch.partial.data(),
-                                    scratch.partial.size()}},
+                                    scratch.partial.size()},
+                                   matrix.data()},
                                   0, matrix.panels());
             }
         }

@@ -34,11 +34,10 @@ enum class Epilogue {
     silu_mul,
 };
 
-/// sum[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j]; and then the epilogue.
-template <class Weight>
-struct Matmul {
+/// What a matrix product is about, whatever its weights: sum[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j];
+/// and then the epilogue.
+struct Product {
     Rows<const float> x;       ///< [rows, k]; bf16: what pack_bf16 has made of that
-    const Weight* weight;      ///< [outputs, k], packed in the table's layout
     std::size_t outputs;       ///< n
     const float* bias;         ///< [outputs], or null
     Epilogue epilogue;         ///< what becomes of the sums
@@ -46,12 +45,18 @@ struct Matmul {
     float* partial;            ///< room for unfinished sums: kernels that need it do without, but are slower
     std::size_t partial_size;  ///< of `partial`; best is matmul_partial(rows, outputs)
 };
-/// f32 weights.
-struct MatmulF32 : Matmul<float> {};
-/// Weights are halfs.
-struct MatmulF16 : Matmul<std::uint16_t> {};
-/// Inputs and weights are bfloat16.
-struct MatmulBf16 : Matmul<std::uint16_t> {};
+/// A product with weights in singles.
+struct MatmulF32 : Product {
+    const float* weight;  ///< [outputs, k], packed in the table's layout
+};
+/// A product with weights in halfs.
+struct MatmulF16 : Product {
+    const std::uint16_t* weight;  ///< [outputs, k], packed in the table's layout
+};
+/// A product with weights, and inputs, in bfloat16.
+struct MatmulBf16 : Product {
+    const std::uint16_t* weight;  ///< [outputs, k], packed in the table's layout
+};
 
 /// Room for all unfinished sums of a product of many rows.
 constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {

@@ -92,7 +92,7 @@ template <class Weight>
 void multiply_packed(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
                      Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
     const typename detail::MatmulOf<Weight>::Type product = {
-        {x, weight.data(), weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}};
+        {x, weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}, weight.data()};
     const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
         detail::run(compute.kernels, product, first, last);
     };

@@ -30,13 +30,15 @@ inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, s
            (k / bf16_chunk * height + row - first) * bf16_chunk;
 }
 
-/// The epilogue of a product of several rows: what silu_mul makes becomes tiles again.
-struct Product : MatmulBf16 {};
-inline void put_fed(const Product& m, std::size_t row, std::size_t column, std::size_t width, const avx512::Vec& fed) {
-    std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
-    store_bf16(out, avx512::select(avx512::first_lanes(width), fed, avx512::set1(0.0f)));
-    if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
-}
+/// What silu_mul makes of several rows becomes tiles again.
+struct Tiles {
+    static void put(const Product& m, std::size_t row, std::size_t column, const avx512::Vec& fed) {
+        std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
+        const auto held = avx512::first_lanes(avx512::width_at(column, m.out.cols));
+        store_bf16(out, avx512::select(held, fed, avx512::set1(0.0f)));
+        if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
+    }
+};
 
 /// Fetches where two panels' results of some rows will be put: the stores would wait for memory one by one.
 inline void prefetch_out(const Product& m, std::size_t row, std::size_t stop, std::size_t panel) {
@@ -145,7 +147,7 @@ inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size
     EIGENLM_TILE_FENCE();
 }
 
-inline void multiply_blocks(const Product& m, std::size_t first, std::size_t last) {
+inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t last) {
     const std::size_t chunks = packed_bf16_stride(m.x.cols) / bf16_chunk, height = tile_height(m.x.rows);
     const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
     const TileState state(height);
@@ -162,7 +164,7 @@ inline void multiply_blocks(const Product& m, std::size_t first, std::size_t las
         }
     };
     const auto finish = [&](std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
-        avx512::finish(m, row, stop - row, panel, panel + 2 < last ? panel + 2 : last, sums, 2 * lanes);
+        avx512::finish<Tiles>(m, row, stop - row, panel, panel + 2 < last ? panel + 2 : last, sums, 2 * lanes);
     };
     avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, multiply, finish);
 }
@@ -171,7 +173,7 @@ inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last
     if (m.x.rows == 1)
         avx512::matmul_bf16(m, first, last);
     else
-        multiply_blocks({m}, first, last);
+        multiply_blocks(m, first, last);
 }
 
 #undef EIGENLM_TILE_FENCE

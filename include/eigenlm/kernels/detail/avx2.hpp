@@ -86,7 +86,7 @@ inline Vec times_power_of_two(Vec v, VecInt n) { return {times_power_of_two(v.a,
 inline __m256 reciprocal_guess(__m256 v) {
     return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(0x7ef311c7), _mm256_castps_si256(v)));
 }
-/// Near 1 / v, for v in [1, 2^127].
+/// Near 1 / v, for v in [1, 8e37].
 inline Vec reciprocal_guess(Vec v) { return {reciprocal_guess(v.a), reciprocal_guess(v.b)}; }
 inline __m256 round_bf16(__m256 v) {
     const __m256i x = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
@@ -121,7 +121,8 @@ struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
 };
 
-// clang-format off: each builds on those before it
+// Each builds on those before it.
+// clang-format off
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
 #include "matmul-inl.hpp"

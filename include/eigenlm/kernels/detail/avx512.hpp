@@ -65,7 +65,7 @@ inline VecInt half(VecInt a) { return _mm512_maskz_srai_epi32(all_lanes, a.v, 1)
 inline Vec power_of_two(VecInt n) {
     return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23));
 }
-/// Near 1 / v, for v in [1, 2^127].
+/// Near 1 / v, for v in [1, 8e37].
 inline Vec reciprocal_guess(Vec v) {
     return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(0x7ef311c7), _mm512_castps_si512(v.v)));
 }
@@ -106,7 +106,8 @@ struct Tiles {
     static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 12, row_panels = 8, heads = 2;
 };
 
-// clang-format off: each builds on those before it
+// Each builds on those before it.
+// clang-format off
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
 #include "matmul-inl.hpp"

@@ -79,8 +79,7 @@ void multiply(const M& m, const ConstMatrix& x, const ConstMatrix& weight, std::
 }
 
 /// Where panel `panel` of a matrix begins.
-template <class Weight>
-std::size_t column_of(const eigenlm::Matmul<Weight>& m, std::size_t panel) {
+inline std::size_t column_of(const Product& m, std::size_t panel) {
     return panel * lanes < m.outputs ? panel * lanes : m.outputs;
 }
 

@@ -42,7 +42,7 @@ inline Vec exp(const Vec& x) {
     return y[0];
 }
 
-/// x / (1 + e^-x) of N vectors, in place. -x is limited to [-86, 88], where e^-x and d = 1 + e^-x are normal numbers.
+/// x / (1 + e^-x) of N vectors, in place. -x is limited to [-86, 87], where e^-x, d = 1 + e^-x and 1 / d are normal numbers.
 /// The reciprocal of d: a guess from its bits, within 12 % (the exponent's sign turned around), and three Newton steps,
 /// each of which squares the error; a division would take longer than all of it.
 template <std::size_t N>
@@ -51,7 +51,7 @@ template <std::size_t N>
     Vec negative[N], d[N], y[N];
     VecInt n[N];
     EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i)  // a NaN stays one
-        negative[i] = max(set1(-86.0f), min(set1(88.0f), sub(zero, x[i])));
+        negative[i] = max(set1(-86.0f), min(set1(87.0f), sub(zero, x[i])));
     reduced_exp(negative, d, n);
     EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i) {
         d[i] = add(one, times_power_of_two(d[i], n[i]));

@@ -57,7 +57,7 @@ inline void suspend(const Part& part, const Vec (&total)[R][P]) {
 
 /// f32, or f16 widened: the same arithmetic.
 template <std::size_t R, std::size_t P, class Weight>
-inline void multiply_tile(const Matmul<Weight>& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
+inline void multiply_tile(const Product& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
                           Prefetch* fetch) {
     const float* const x = m.x[row];
     const std::size_t stride = m.x.stride;
@@ -122,52 +122,55 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     suspend(part, total);
 }
 
-/// Keeps 16 numbers of what silu_mul makes, `width` of which there are.
-template <class Weight>
-inline void put_fed(const Matmul<Weight>& m, std::size_t row, std::size_t column, std::size_t width, const Vec& fed) {
-    store_first(m.out[row] + column, width, fed);
-}
-
-/// A bf16 product's are the packed input of the next one: floats, rounded, rows filled up with zeros.
-inline void put_fed(const MatmulBf16& m, std::size_t row, std::size_t column, std::size_t width, const Vec& fed) {
-    float* const out = m.out.data + row * m.out.stride + column;
-    store(out, round_bf16(select(first_lanes(width), fed, set1(0.0f))));
-    if (column + lanes >= m.out.cols && column + lanes < m.out.stride) store(out + lanes, set1(0.0f));
-}
-
 /// Of 16 columns from `column` on, how many there are.
 inline std::size_t width_at(std::size_t column, std::size_t columns) {
     return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
 }
+
+/// Keeps 16 numbers of what silu_mul makes, as they are or as the packed input of the next bf16 product: floats,
+/// rounded, rows filled up with zeros.
+/// @{
+struct Plain {
+    static void put(const Product& m, std::size_t row, std::size_t column, const Vec& fed) {
+        store_first(m.out[row] + column, width_at(column, m.out.cols), fed);
+    }
+};
+struct Rounded {
+    static void put(const Product& m, std::size_t row, std::size_t column, const Vec& fed) {
+        float* const out = m.out.data + row * m.out.stride + column;
+        store(out, round_bf16(select(first_lanes(width_at(column, m.out.cols)), fed, set1(0.0f))));
+        if (column + lanes >= m.out.cols && column + lanes < m.out.stride) store(out + lanes, set1(0.0f));
+    }
+};
+/// @}
+
 /// 16 sums with their bias.
-template <class Weight>
-inline Vec biased(const Matmul<Weight>& m, const float* sums, std::size_t column) {
+inline Vec biased(const Product& m, const float* sums, std::size_t column) {
     const Vec sum = load(sums);
     return m.bias ? add(sum, load_first(m.bias + column, width_at(column, m.outputs))) : sum;
 }
 
 /// silu_mul of N rows and of panels [panel, stop).
-template <std::size_t N, class M>
-inline void feed(const M& m, std::size_t row, std::size_t panel, std::size_t stop, const float* sums,
+template <std::size_t N, class Form>
+inline void feed(const Product& m, std::size_t row, std::size_t panel, std::size_t stop, const float* sums,
                  std::size_t stride) {
     for (std::size_t p = panel; p < stop; p += 2, sums += 2 * lanes) {
         Vec gate[N];
         for (std::size_t i = 0; i < N; ++i) gate[i] = biased(m, sums + i * stride, p * lanes);
         silu(gate);
-        const std::size_t column = p / 2 * lanes, width = width_at(column, m.out.cols);
         for (std::size_t i = 0; i < N; ++i)
-            put_fed(m, row + i, column, width, mul(gate[i], biased(m, sums + i * stride + lanes, (p + 1) * lanes)));
+            Form::put(m, row + i, p / 2 * lanes, mul(gate[i], biased(m, sums + i * stride + lanes, (p + 1) * lanes)));
     }
 }
 
 /// The epilogue of `rows` rows and of panels [panel, stop), an even number of them unless they are the last.
-template <class M>
-inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
-                   const float* sums, std::size_t stride) {
+template <class Form>
+[[gnu::noinline]] inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel,
+                                     std::size_t stop, const float* sums, std::size_t stride) {
     if (m.epilogue == Epilogue::silu_mul) {
         std::size_t r = 0;
-        for (; r + 4 <= rows; r += 4) feed<4>(m, row + r, panel, stop, sums + r * stride, stride);
-        for (; r < rows; ++r) feed<1>(m, row + r, panel, stop, sums + r * stride, stride);
+        for (; r + 4 <= rows; r += 4) feed<4, Form>(m, row + r, panel, stop, sums + r * stride, stride);
+        for (; r < rows; ++r) feed<1, Form>(m, row + r, panel, stop, sums + r * stride, stride);
         return;
     }
     for (std::size_t r = row; r < row + rows; ++r, sums += stride)
@@ -178,12 +181,17 @@ inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t pa
             store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), v) : v);
         }
 }
+inline void finish(const MatmulBf16& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
+                   const float* sums, std::size_t stride) {
+    finish<Rounded>(m, row, rows, panel, stop, sums, stride);
+}
+inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
+                   const float* sums, std::size_t stride) {
+    finish<Plain>(m, row, rows, panel, stop, sums, stride);
+}
 
 /// Numbers that a panel takes.
-template <class Weight>
-inline std::size_t panel_size(const Matmul<Weight>& m) {
-    return m.x.cols * lanes;
-}
+inline std::size_t panel_size(const Product& m) { return m.x.cols * lanes; }
 inline std::size_t panel_size(const MatmulBf16& m) { return packed_bf16_stride(m.x.cols) * lanes; }
 
 /// `count` panels from the given one on, the last one again where there are fewer.

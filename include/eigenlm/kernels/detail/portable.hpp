@@ -10,12 +10,18 @@
 EIGENLM_EXACT_BEGIN
 namespace eigenlm::inline EIGENLM_ABI::detail::portable {
 
-/// NEON has 32 registers of four: 24 of sums, four of a panel's weights. SSE2 is slow for another reason.
+/// NEON and SSE with FMA: 24 registers of sums, four of a panel's weights. Where multiply-adds are emulated, small
+/// tiles.
 struct Tiles {
+#if defined(__x86_64__) && !defined(__FMA__)
+    static constexpr std::size_t rows = 3, panels = 1, bf16_rows = 3, row_panels = 2, heads = 1;
+#else
     static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
+#endif
 };
 
-// clang-format off: each builds on those before it
+// Each builds on those before it.
+// clang-format off
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
 #include "matmul-inl.hpp"

@@ -129,8 +129,8 @@ inline Vec mul(const Vec& a, const Vec& b) { EIGENLM_EACH_QUAD(Vec, a.q[i] * b.q
 __attribute__((noinline, cold)) inline Vec fma_odd(const Vec& a, const Vec& b, const Vec& c) {
     EIGENLM_EACH_QUAD(Vec, fma_odd(a.q[i], b.q[i], c.q[i]));
 }
-/// a * b + c, rounded once
-inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
+/// a * b + c, rounded once. A call, lest every use becomes a hundred instructions.
+[[gnu::noinline]] inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {
     Vec result;
     __m128i midpoints = _mm_setzero_si128();
     for (int i = 0; i < 4; ++i) {
@@ -176,7 +176,7 @@ inline Vec power_of_two(const VecInt& n) { EIGENLM_EACH_QUAD(Vec, (Quad)(((QuadB
 inline Vec times_power_of_two(const Vec& v, const VecInt& n) {
     EIGENLM_EACH_QUAD(Vec, (Quad)((QuadBits)v.q[i] + ((QuadBits)n.q[i] << 23)));
 }
-/// Near 1 / v, for v in [1, 2^127].
+/// Near 1 / v, for v in [1, 8e37].
 inline Vec reciprocal_guess(const Vec& v) { EIGENLM_EACH_QUAD(Vec, (Quad)(0x7ef311c7u - (QuadBits)v.q[i])); }
 /// The nearest bfloat16, ties to even; NaNs stay NaNs.
 inline Vec round_bf16(const Vec& v) {
