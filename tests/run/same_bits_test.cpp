@@ -162,7 +162,9 @@ struct Bits {
     const char* name;
     std::uint64_t f32, bf16, f16;
 };
-TEST(SameBits, AsEverywhere) {
+class SameBitsEverywhere : public testing::TestWithParam<eigenlm::WeightType> {};
+
+TEST_P(SameBitsEverywhere, AreTheseBits) {
     const Bits expected[] = {
         {"qwen2-odd", 0x0ae8adf051617294u, 0xec449d826a74dfc8u, 0x543c2756a3111e3au},
         {"qwen2-untied", 0xfc62f3cf8e630fa3u, 0x3a56baaba2da5af1u, 0xfc62f3cf8e630fa3u},
@@ -173,22 +175,24 @@ TEST(SameBits, AsEverywhere) {
         {"llama-yarn", 0x841826a3508caa2fu, 0x6fc73707a9efc34eu, 0x841826a3508caa2fu},
         {"tiny", 0x81a7d8ac24320661u, 0xcf61c8b26b9dcf2au, 0x083ba4866e7a7bacu},  // the trained one
     };
-    using enum eigenlm::WeightType;
-    for (const Bits& bits : expected)
-        for (const auto& [dtype, hash] : {std::pair(f32, bits.f32), {bf16, bits.bf16}, {f16, bits.f16}}) {
-            for (const eigenlm::Isa isa : support::exact_isas()) {
-                const auto model = support::load_model(support::model_dir(bits.name), {.isa = isa, .dtype = dtype});
-                std::uint32_t state = 1;
-                std::vector<TokenId> text(150);
-                for (TokenId& id : text) {
-                    state = state * 1103515245u + 12345u;
-                    id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
-                }
-                EXPECT_EQ(hash_of(support::all_logits(model, text)), hash)
-                    << bits.name << ", " << to_string(dtype) << ", " << to_string(isa);
+    for (const Bits& bits : expected) {
+        const std::uint64_t hashes[] = {bits.f32, bits.bf16, bits.f16};
+        for (const eigenlm::Isa isa : support::exact_isas()) {
+            const auto model = support::load_model(support::model_dir(bits.name), {.isa = isa, .dtype = GetParam()});
+            std::uint32_t state = 1;
+            std::vector<TokenId> text(150);
+            for (TokenId& id : text) {
+                state = state * 1103515245u + 12345u;
+                id = static_cast<TokenId>((state >> 16) % model->config().vocab_size);
             }
+            EXPECT_EQ(hash_of(support::all_logits(model, text)), hashes[static_cast<std::size_t>(GetParam())])
+                << bits.name << ", " << to_string(isa);
         }
+    }
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, SameBitsEverywhere, testing::ValuesIn(eigenlm::all_weight_types),
+                         [](const auto& p) { return to_string(p.param); });
 
 TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
     const auto logits = [](eigenlm::WeightType dtype) {
