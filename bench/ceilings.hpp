@@ -33,7 +33,8 @@ inline double fma_loop(std::size_t rounds) {
     asm volatile("" : "+x"(x));
     for (auto& sum : sums) sum = x;
     for (std::size_t i = 0; i < rounds; ++i) {
-        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = _mm256_fmadd_ps(sums[j], x, x);
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) sums[j] = _mm256_fmadd_ps(sums[j], x, x);
     }
     for (auto& sum : sums) asm volatile("" : : "x"(sum));
     return static_cast<double>(rounds) * 12 * 8 * 2;
@@ -48,7 +49,8 @@ inline double fma_loop(std::size_t rounds) {
     asm volatile("" : "+v"(x));
     for (auto& sum : sums) sum = x;
     for (std::size_t i = 0; i < rounds; ++i) {
-        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = _mm512_fmadd_ps(sums[j], x, x);
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) sums[j] = _mm512_fmadd_ps(sums[j], x, x);
     }
     for (auto& sum : sums) asm volatile("" : : "v"(sum));
     return static_cast<double>(rounds) * 12 * 16 * 2;
@@ -89,7 +91,8 @@ inline double plain_loop(std::size_t rounds) {
     typedef float Quad __attribute__((vector_size(16)));
     Quad sums[12] = {};
     for (std::size_t i = 0; i < rounds; ++i) {
-        EIGENLM_UNROLL for (int j = 0; j < 12; ++j) sums[j] = sums[j] * sums[j] + 0.5f;
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) sums[j] = sums[j] * sums[j] + 0.5f;
         asm volatile("" : : : "memory");
     }
     float total = 0;
@@ -184,10 +187,13 @@ class DramRead {
     static void read_part(const char* data, std::size_t bytes) {
         Line sums[Streams] = {};
         const std::size_t part = bytes / Streams / 64 * 64;
-        for (std::size_t i = 0; i < part; i += 64) EIGENLM_UNROLL for (std::size_t s = 0; s < Streams; ++s) {
+        for (std::size_t i = 0; i < part; i += 64) {
+            EIGENLM_UNROLL
+            for (std::size_t s = 0; s < Streams; ++s) {
                 if constexpr (Ahead) __builtin_prefetch(data + s * part + i + 4096);
                 sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
             }
+        }
         for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
     }
     template <bool Ahead>

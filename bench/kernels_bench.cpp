@@ -42,8 +42,9 @@ void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t out
     eigenlm::ProductScratch scratch(rows, inputs, outputs);
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
-        eigenlm::multiply(compute, {x.data(), rows, inputs, inputs}, weight, nullptr, epilogue,
-                          {out.data(), rows, columns, eigenlm::packed_bf16_stride(columns)}, scratch);
+        eigenlm::multiply(compute, eigenlm::pack<Weight>(compute, {x.data(), rows, inputs, inputs}, scratch), weight,
+                          nullptr, epilogue, {out.data(), rows, columns, eigenlm::packed_bf16_stride(columns)},
+                          scratch);
         benchmark::ClobberMemory();
     }
     const double operations = 2.0 * static_cast<double>(rows * outputs * inputs);

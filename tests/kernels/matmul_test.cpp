@@ -309,45 +309,29 @@ TEST_P(ExactMatmul, EpiloguesAreTheirStepsOneByOne) {
             }
 }
 
+/// `weights`, one a row, each times 1: [rows, weights.size()]
+template <class Weight>
+std::vector<float> times_one(Isa isa, const std::vector<std::uint16_t>& weights, std::size_t rows) {
+    const auto& table = eigenlm::kernels(isa);
+    eigenlm::ThreadPool pool(1);
+    const eigenlm::Compute compute{table, pool};
+    Matrix<Weight> matrix(weights.size(), 1, table.layout);
+    matrix.set_rows(0, weights.size(), weights.data());
+    eigenlm::ProductScratch scratch(rows, 1, weights.size());
+    std::vector<float> out(weights.size() * rows), ones(rows, 1.0f);
+    const eigenlm::FloatState state;
+    eigenlm::multiply(compute, eigenlm::pack<Weight>(compute, {ones.data(), rows, 1, 1}, scratch), matrix, nullptr,
+                      Epilogue::store, {out.data(), rows, weights.size(), weights.size()}, scratch);
+    return out;
+}
+
 TEST_P(ExactMatmul, ReadsEveryWeightThereIs) {  // all 65,536 of the 16-bit types, through a product with 1
     if (type() == WeightType::f32) return;
+    const bool half = type() == WeightType::f16;
     std::vector<std::uint16_t> all(65536);
     std::iota(all.begin(), all.end(), std::uint16_t{0});
     for (const std::size_t rows : {1u, 20u}) {
-        std::vector<float> out(all.size() * rows), ones(rows, 1.0f);
-        const auto& table = eigenlm::kernels(isa());
-        const Rows<float> to = {out.data(), rows, all.size(), all.size()};
-        const bool half = type() == WeightType::f16;
-        eigenlm::ProductScratch scratch(rows, 1, all.size());
-        {
-            const eigenlm::FloatState state;
-            if (half) {
-                Matrix<eigenlm::F16> matrix(all.size(), 1, table.layout);
-                matrix.set_rows(0, all.size(), all.data());
-                table.matmul_f16({{{ones.data(), rows, 1, 1},
-                                   all.size(),
-                                   nullptr,
-                                   Epilogue::store,
-                                   to,
-                                   scratch.partial.data(),
-                                   scratch.partial.size()},
-                                  matrix.data()},
-                                 0, matrix.panels());
-            } else {
-                Matrix<eigenlm::Bf16> matrix(all.size(), 1, table.layout);
-                matrix.set_rows(0, all.size(), all.data());
-                for (std::size_t r = 0; r < rows; ++r) table.pack_bf16(&ones[r], 1, r, rows, scratch.packed.data());
-                table.matmul_bf16({{{scratch.packed.data(), rows, 1, 32},
-                                    all.size(),
-                                    nullptr,
-                                    Epilogue::store,
-                                    to,
-                                    scratch.partial.data(),
-                                    scratch.partial.size()},
-                                   matrix.data()},
-                                  0, matrix.panels());
-            }
-        }
+        const auto out = (half ? times_one<eigenlm::F16> : times_one<eigenlm::Bf16>)(isa(), all, rows);
         for (std::size_t i = 0; i < out.size(); ++i) {
             const std::uint16_t bits = all[i % all.size()];
             const float exact = half ? eigenlm::f16_to_f32(bits) : eigenlm::bf16_to_f32(bits);

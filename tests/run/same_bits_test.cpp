@@ -102,6 +102,16 @@ TEST_P(SameBitsTest, AnyNumberOfThreads) {
         expect_same_bits(support::all_logits(load(threads), text_), expected_, std::to_string(threads) + " threads");
 }
 
+TEST_P(SameBitsTest, WatchedOrNot) {  // products that are added at once must be shown to a tap first
+    std::size_t seen = 0;
+    Session watched(model_, {.context = length});
+    std::vector<float> logits(length * vocab());
+    watched.prefill(text_, std::span<float>(logits),
+                    {.tap = [&](std::string_view, int, eigenlm::Rows<const float>) { ++seen; }});
+    expect_same_bits(logits, expected_, "watched");
+    EXPECT_GT(seen, 10u);
+}
+
 TEST_P(SameBitsTest, AfterTruncation) {
     Session session(model_);
     session.prefill(random_text(vocab(), length, 8));

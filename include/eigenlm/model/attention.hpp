@@ -112,8 +112,7 @@ class Attention {
     /// a.hidden += what attention makes of a.normed; the rows' keys and values go into their caches.
     void operator()(const Pass& pass, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply_packed(pass.compute, input<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv,
-                        a.scratch);
+        multiply(pass.compute, packed<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
         pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
             heads_.norm(pass, a);
@@ -122,9 +121,7 @@ class Attention {
         heads_.rotate_and_store(pass, a);
         pass.show_qkv(heads_.layer(), a, "q_rope", "k_rope");
         heads_.attend(pass, a);
-        each_row(pass.compute, a.attended.rows, a.attended.rows * a.attended.cols,
-                 [&](std::size_t r, std::size_t) { pack_row<Weight>(pass.compute, a.attended, r, a.scratch); });
-        add_product(pass, heads_.layer(), a, input<Weight>(a.attended, a.scratch), output_, "o_proj");
+        add_product(pass, heads_.layer(), a, pack<Weight>(pass.compute, a.attended, a.scratch), output_, "o_proj");
     }
 
   private:

@@ -78,19 +78,27 @@ void pack_row(const Compute& compute, Rows<const float> x, std::size_t r, Produc
         compute.kernels.pack_bf16(x[r], x.cols, r, x.rows, scratch.packed.data());
 }
 
-/// A product's input: rows of floats, or what pack_row has made of them.
+/// A product's input where every row has been packed: x itself, or what pack_row has made of it.
 template <class Weight>
-Rows<const float> input(Rows<const float> x, const ProductScratch& scratch) {
+Rows<const float> packed(Rows<const float> x, const ProductScratch& scratch) {
     if constexpr (Weight::type == WeightType::bf16)
         return {scratch.packed.data(), x.rows, x.cols, packed_bf16_stride(x.cols)};
     return x;
 }
+/// Packs all rows of x, where that is wanted; a product's input.
+template <class Weight>
+Rows<const float> pack(const Compute& compute, Rows<const float> x, ProductScratch& scratch) {
+    if constexpr (Weight::type == WeightType::bf16)
+        each_row(compute, x.rows, x.rows * x.cols,
+                 [&](std::size_t r, std::size_t) { pack_row<Weight>(compute, x, r, scratch); });
+    return packed<Weight>(x, scratch);
+}
 
-/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see input; bias: [outputs] or
+/// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see pack; bias: [outputs] or
 /// null; out: [rows, outputs], see Epilogue
 template <class Weight>
-void multiply_packed(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
-                     Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
+void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
+              Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
     const typename detail::MatmulOf<Weight>::Type product = {
         {x, weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}, weight.data()};
     const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
@@ -100,15 +108,6 @@ void multiply_packed(const Compute& compute, Rows<const float> x, const Matrix<W
         panels(0, weight.panels(), 0);
     else
         compute.pool.split(weight.panels(), 2, panels);
-}
-/// The same of an input that is not packed yet.
-template <class Weight>
-void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
-              Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
-    if constexpr (Weight::type == WeightType::bf16)
-        each_row(compute, x.rows, x.rows * x.cols,
-                 [&](std::size_t r, std::size_t) { pack_row<Weight>(compute, x, r, scratch); });
-    multiply_packed(compute, input<Weight>(x, scratch), weight, bias, epilogue, out, scratch);
 }
 
 /// hidden += x, [rows, cols]

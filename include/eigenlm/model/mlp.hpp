@@ -13,8 +13,8 @@ class Mlp {
 
     /// a.hidden += down(silu(gate(a.normed)) * up(a.normed))
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        multiply_packed(pass.compute, input<Weight>(a.normed, a.scratch), gate_up_, nullptr, Epilogue::silu_mul, a.fed,
-                        a.scratch);
+        multiply(pass.compute, packed<Weight>(a.normed, a.scratch), gate_up_, nullptr, Epilogue::silu_mul, a.fed,
+                 a.scratch);
         add_product(pass, layer, a, a.fed, down_, "down_proj");
     }
 

@@ -154,13 +154,13 @@ inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* 
     if (v) show(v, static_cast<int>(layer), a.v());
 }
 
-/// a.hidden += x * weight^T (x as multiply_packed takes it), in one go unless somebody wants to see the product under
+/// a.hidden += x * weight^T (x as multiply takes it), in one go unless somebody wants to see the product under
 /// `name`: the same bits.
 template <class Weight>
 void add_product(const Pass& pass, std::size_t layer, Activations& a, Rows<const float> x, const Matrix<Weight>& weight,
                  const char* name) {
-    if (!pass.tap) return multiply_packed(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
-    multiply_packed(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
+    if (!pass.tap) return multiply(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
+    multiply(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
     pass.show(name, static_cast<int>(layer), a.projected);
     add(pass.compute, a.projected, a.hidden);
 }

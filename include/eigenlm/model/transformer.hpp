@@ -71,8 +71,8 @@ class Transformer final : public AnyTransformer {
         const Rows<float> normed = a.normed.middle(first, out.rows);
         final_norm_.template apply<Weight>(pass.compute, a.hidden.middle(first, out.rows), normed, a.scratch);
         pass.show("norm", -1, normed);
-        multiply_packed(pass.compute, input<Weight>(normed, a.scratch), head_.empty() ? embedding_ : head_, nullptr,
-                        Epilogue::store, out, a.scratch);
+        multiply(pass.compute, packed<Weight>(normed, a.scratch), head_.empty() ? embedding_ : head_, nullptr,
+                 Epilogue::store, out, a.scratch);
     }
 
     WeightType dtype() const override { return Weight::type; }

@@ -24,15 +24,20 @@ inline void block_scores(const AttentionF32& a, const float* q, const AttentionB
                          float (&scores)[H][kv_block]) {
     constexpr std::size_t panels = kv_block / kv_panel;
     Vec score[H][panels];
-    EIGENLM_UNROLL for (std::size_t h = 0; h < H; ++h) EIGENLM_UNROLL for (std::size_t p = 0; p < panels; ++p)
-        score[h][p] = set1(0.0f);
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < panels; ++p) score[h][p] = set1(0.0f);
+    }
     for (std::size_t d = 0; d < a.head_dim; ++d) {
         Vec keys[panels];  // [4][head_dim][16]
-        EIGENLM_UNROLL for (std::size_t p = 0; p < panels; ++p) keys[p] =
-            load(block.keys + (p * a.head_dim + d) * kv_panel);
-        EIGENLM_UNROLL for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < panels; ++p) keys[p] = load(block.keys + (p * a.head_dim + d) * kv_panel);
+        EIGENLM_UNROLL
+        for (std::size_t h = 0; h < H; ++h) {
             const Vec in = set1(q[h * a.head_dim + d]);
-            EIGENLM_UNROLL for (std::size_t p = 0; p < panels; ++p) score[h][p] = fma(in, keys[p], score[h][p]);
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < panels; ++p) score[h][p] = fma(in, keys[p], score[h][p]);
         }
     }
     const Vec none = set1(-__builtin_inff()), scale = set1(a.scale);
@@ -74,18 +79,27 @@ inline void add_values(const AttentionF32& a, const AttentionBlock& block, std::
                        const float (&weights)[H][kv_block], const Vec (&correction)[H], float* const (&sums)[H]) {
     const float* const values = block.keys + a.values_offset + d;  // [64][value_stride]
     Vec sum[H][N];
-    EIGENLM_UNROLL for (std::size_t h = 0; h < H; ++h) EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i) sum[h][i] =
-        mul(load(sums[h] + d + i * lanes), correction[h]);
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < N; ++i) sum[h][i] = mul(load(sums[h] + d + i * lanes), correction[h]);
+    }
     for (std::size_t j = block.begin; j < block.end; ++j) {
         Vec value[N];
-        EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i) value[i] = load(values + j * a.value_stride + i * lanes);
-        EIGENLM_UNROLL for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < N; ++i) value[i] = load(values + j * a.value_stride + i * lanes);
+        EIGENLM_UNROLL
+        for (std::size_t h = 0; h < H; ++h) {
             const Vec weight = set1(weights[h][j]);
-            EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i) sum[h][i] = fma(weight, value[i], sum[h][i]);
+            EIGENLM_UNROLL
+            for (std::size_t i = 0; i < N; ++i) sum[h][i] = fma(weight, value[i], sum[h][i]);
         }
     }
-    EIGENLM_UNROLL for (std::size_t h = 0; h < H; ++h) EIGENLM_UNROLL for (std::size_t i = 0; i < N; ++i)
-        store(sums[h] + d + i * lanes, sum[h][i]);
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < N; ++i) store(sums[h] + d + i * lanes, sum[h][i]);
+    }
 }
 
 /// Takes one block of keys and values into the states of H heads.

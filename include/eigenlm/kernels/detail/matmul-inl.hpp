@@ -46,13 +46,20 @@ inline constexpr bool streamed = R == 1 && P == Tiles::row_panels;
 
 template <std::size_t R, std::size_t P>
 inline void resume(const Part& part, Vec (&total)[R][P]) {
-    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) total[r][p] =
-        part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
+    EIGENLM_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < P; ++p)
+            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
+    }
 }
 template <std::size_t R, std::size_t P>
 inline void suspend(const Part& part, const Vec (&total)[R][P]) {
-    EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-        store(part.sums + r * part.stride + p * lanes, total[r][p]);
+    EIGENLM_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < P; ++p) store(part.sums + r * part.stride + p * lanes, total[r][p]);
+    }
 }
 
 /// f32, or f16 widened: the same arithmetic.
@@ -65,15 +72,19 @@ inline void multiply_tile(const Product& m, std::size_t row, const Weight* const
     resume(part, total);
     const auto step = [&](std::size_t k) {
         Vec w[P];
-        EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + k * lanes);
-        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + k * lanes);
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) {
             const Vec in = set1(x[r * stride + k]);
-            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
         }
     };
     if constexpr (streamed<R, P>) {
         stream<1>(part.end, P, 4096 / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
-            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes);
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes);
             step(k);
         });
     } else {
@@ -94,24 +105,33 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     resume(part, total);
     const auto chunk = [&](std::size_t k, [[maybe_unused]] std::size_t ahead) {
         Vec even[R][P], odd[R][P];
-        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-            even[r][p] = odd[r][p] = set1(0.0f);
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) {
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) even[r][p] = odd[r][p] = set1(0.0f);
+        }
         for (std::size_t i = k; i < k + bf16_chunk; i += 2) {
             Vec w0[P], w1[P];
-            EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) {
                 w0[p] = load_even_bf16(weight[p] + i * lanes), w1[p] = load_odd_bf16(weight[p] + i * lanes);
                 if constexpr (streamed<R, P>) __builtin_prefetch(weight[p] + (i + ahead) * lanes);
             }
-            EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) {
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
                 const Vec x0 = set1(x[r * stride + i]), x1 = set1(x[r * stride + i + 1]);
-                EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p) {
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) {
                     even[r][p] = fma(x0, w0[p], even[r][p]);
                     odd[r][p] = fma(x1, w1[p], odd[r][p]);
                 }
             }
         }
-        EIGENLM_UNROLL for (std::size_t r = 0; r < R; ++r) EIGENLM_UNROLL for (std::size_t p = 0; p < P; ++p)
-            total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) {
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
+        }
     };
     if constexpr (streamed<R, P>) {
         stream<bf16_chunk>(part.end, P, 128, chunk);
@@ -194,7 +214,7 @@ inline void finish(const Product& m, std::size_t row, std::size_t rows, std::siz
 inline std::size_t panel_size(const Product& m) { return m.x.cols * lanes; }
 inline std::size_t panel_size(const MatmulBf16& m) { return packed_bf16_stride(m.x.cols) * lanes; }
 
-/// `count` panels from the given one on, the last one again where there are fewer.
+/// P panels from the given one on, the last one again where there are fewer.
 template <std::size_t P, class M>
 inline void find_panels(const M& m, std::size_t panel, std::size_t last, decltype(m.weight) (&weight)[P]) {
     for (std::size_t p = 0; p < P; ++p)
@@ -231,8 +251,8 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
     // Inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
     constexpr std::size_t most = 32768 / (G * lanes * sizeof(Weight));
     const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, most)), bf16_chunk);
-    // All inputs of two panels come before the next two, unless all rows' are more than half of a usual second-level
-    // cache: then all panels' sums wait for the next inputs.
+    // All inputs of G panels come before the next panels, unless all rows' inputs are more than half of a usual
+    // second-level cache: then all panels' sums wait for the next inputs.
     const bool whole = inputs * rows * sizeof(Weight) <= (1u << 20) || m.partial_size < slot * (last + G);
     const std::size_t step = whole ? inputs : near;
     alignas(64) float local[(local_rows + 16) * G * lanes];
