@@ -27,6 +27,7 @@ struct Options {
     std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
+    bool serve = false;
 };
 
 /// "LxHxIxQxKVxDxV": layers, hidden, intermediate, query heads, key/value heads, head dimension, vocabulary.
@@ -51,12 +52,14 @@ eigenlm::ModelConfig config_of(const std::string& shape) {
     c.tie_word_embeddings = found.tied;
     c.rope_theta = found.theta;
     c.max_position_embeddings = 32768;
+    const auto fields = {&c.num_layers,   &c.hidden_size, &c.intermediate_size, &c.num_heads,
+                         &c.num_kv_heads, &c.head_dim,    &c.vocab_size};
     std::istringstream text(found.sizes);
-    char rest = 0;
-    for (std::size_t* field : {&c.num_layers, &c.hidden_size, &c.intermediate_size, &c.num_heads, &c.num_kv_heads,
-                               &c.head_dim, &c.vocab_size})
-        if (!(text >> *field) || ((text >> rest) && rest != 'x') || (!text && field != &c.vocab_size))
-            throw eigenlm::ArgumentError("--shape", "expected a known name or LxHxIxQxKVxDxV, found \"" + shape + "\"");
+    char separator = 'x';
+    for (std::size_t* field : fields)
+        if (separator != 'x' || !(text >> *field) || !(text >> separator)) separator = text.eof() ? '.' : '?';
+    if (separator != '.' || c.vocab_size == 0)
+        throw eigenlm::ArgumentError("--shape", "expected a known name or LxHxIxQxKVxDxV, found \"" + shape + "\"");
     eigenlm::check(c);
     return c;
 }
@@ -117,6 +120,15 @@ class Runner {
         for (eigenlm::KvCache& cache : caches_) prefill(cache, tokens);
         return ceilings::seconds_since(begin);
     }
+    /// Seconds that the only sequence's prefill and the choice of the next id take.
+    double prefill(std::span<const eigenlm::TokenId> text) {
+        const auto begin = std::chrono::steady_clock::now();
+        prefill(caches_.front(), text);
+        ids_.front() = sampler_(logits_.span());
+        return ceilings::seconds_since(begin);
+    }
+    /// Each sequence's newest id.
+    const std::vector<eigenlm::TokenId>& ids() const { return ids_; }
     /// Seconds that some greedy tokens of every sequence take.
     double decode(std::size_t tokens) {
         const auto begin = std::chrono::steady_clock::now();
@@ -135,6 +147,9 @@ class Runner {
         for (auto& id : text)
             id = static_cast<eigenlm::TokenId>((state_ = state_ * 6364136223846793005u + 1) >> 33) %
                  static_cast<eigenlm::TokenId>(config().vocab_size);
+        prefill(cache, text);
+    }
+    void prefill(eigenlm::KvCache& cache, std::span<const eigenlm::TokenId> text) {
         eigenlm::prefill(model_->transformer(), model_->compute(), model_->rope(), cache, workspace_, text,
                          {logits_.data(), 1, config().vocab_size, config().vocab_size});
     }
@@ -194,20 +209,40 @@ class Bench {
                         machine_["isa"].get<std::string>().c_str(), machine_["dram_read"].get<std::string>().c_str());
     }
 
+    /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
+    void serve() {
+        const auto model = load(options_.dtypes.front(), options_.threads.front());
+        Runner runner(model, options_.prompts.front() + options_.generated.front() + 1, 1, options_.prefill_rows);
+        const auto answer = [](const nlohmann::ordered_json& json) { std::cout << json.dump() << std::endl; };
+        answer({{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." + std::to_string(EIGENLM_VERSION_MINOR) + "." + std::to_string(EIGENLM_VERSION_PATCH) + "; " + options_.dtypes.front() + ", " +
+                              to_string(model->compute().kernels.isa) + " kernels"}});
+        for (std::string line; std::getline(std::cin, line);) {
+            const auto request = nlohmann::json::parse(line);
+            runner.fill(0);
+            const double prefill = runner.prefill(request.at("prompt").get<std::vector<eigenlm::TokenId>>());
+            std::vector<eigenlm::TokenId> ids = runner.ids();
+            double decode = 0;
+            for (std::size_t left = request.at("generate"); left > 0; --left) {
+                decode += runner.decode(1);
+                ids.push_back(runner.ids().front());
+            }
+            answer({{"prefill", prefill}, {"decode", decode}, {"ids", ids}});
+        }
+    }
+
   private:
-    void measure_model(const std::string& dtype, std::size_t threads) {
+    std::shared_ptr<const eigenlm::Model> load(const std::string& dtype, std::size_t threads) const {
         const eigenlm::ModelOptions model_options = {.threads = threads,
                                                      .dtype = eigenlm::weight_type_from_string(dtype, "--dtype"),
                                                      .progress = command_line::progress_line()};
-        std::shared_ptr<const eigenlm::Model> model;
-        if (options_.model.empty()) {
-            model =
-                std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
-        } else {
-            const auto checkpoint = eigenlm::Checkpoint::open(options_.model);
-            model =
-                std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
-        }
+        if (options_.model.empty())
+            return std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
+        const auto checkpoint = eigenlm::Checkpoint::open(options_.model);
+        return std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
+    }
+
+    void measure_model(const std::string& dtype, std::size_t threads) {
+        const auto model = load(dtype, threads);
         eigenlm::ThreadPool& pool = model->compute().pool;
         const eigenlm::Isa isa = model->compute().kernels.isa;
         if (!dram_) dram_.emplace(pool, options_.dram_mib << 20);
@@ -349,5 +384,7 @@ int main(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::Range(1, 1 << 20));
     app.add_option("-o,--output", o.output, "md or json")->check(CLI::IsMember({"md", "json"}))->capture_default_str();
-    return command_line::run(app, argc, argv, [&] { Bench(o).run(); });
+    app.add_flag("--serve", o.serve,
+                 "instead: time the requests of bench/compare_peers on standard input (-p and -n: the longest)");
+    return command_line::run(app, argc, argv, [&] { o.serve ? Bench(o).serve() : Bench(o).run(); });
 }

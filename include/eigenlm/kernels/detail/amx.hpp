@@ -30,13 +30,18 @@ inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, s
            (k / bf16_chunk * height + row - first) * bf16_chunk;
 }
 
-/// What silu_mul makes of several rows becomes tiles again.
+/// What silu_mul makes of several rows becomes tiles again. N rows are of one tile.
 struct Tiles {
-    static void put(const Product& m, std::size_t row, std::size_t column, const avx512::Vec& fed) {
+    template <std::size_t N>
+    static void put(const Product& m, std::size_t row, std::size_t column, const avx512::Vec (&v)[N]) {
         std::uint16_t* const out = packed_at(m.out.data, m.out.cols, row, m.x.rows, column) + column % bf16_chunk;
         const auto held = avx512::first_lanes(avx512::width_at(column, m.out.cols));
-        store_bf16(out, avx512::select(held, fed, avx512::set1(0.0f)));
-        if (column + lanes >= m.out.cols && column % bf16_chunk == 0) store_bf16(out + lanes, avx512::set1(0.0f));
+        const bool fill = column + lanes >= m.out.cols && column % bf16_chunk == 0;
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < N; ++i) {
+            store_bf16(out + i * bf16_chunk, avx512::select(held, v[i], avx512::set1(0.0f)));
+            if (fill) store_bf16(out + i * bf16_chunk + lanes, avx512::set1(0.0f));
+        }
     }
 };
 
@@ -52,6 +57,33 @@ inline void prefetch_out(const Product& m, std::size_t row, std::size_t stop, st
         }
     }
 }
+
+/// The epilogue of tiles that are done, in pieces beside the next tiles' products, which need other units.
+class Pending {
+  public:
+    Pending(const Product& m, std::size_t last) : m_(m), last_(last) {}
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    /// Takes over the sums of rows [row, stop) and two panels.
+    void begin(std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
+        row_ = row, stop_ = stop, panel_ = panel, sums_ = sums;
+        prefetch_out(m_, row, stop, panel);
+    }
+    void step() {
+        if (row_ == stop_) return;
+        const std::size_t count = stop_ - row_ < 4 ? stop_ - row_ : 4;
+        avx512::finish<Tiles>(m_, row_, count, panel_, panel_ + 2 < last_ ? panel_ + 2 : last_, sums_, 2 * lanes);
+        row_ += count, sums_ += count * 2 * lanes;
+    }
+    void finish() {
+        while (row_ != stop_) step();
+    }
+
+  private:
+    const Product& m_;
+    std::size_t last_, row_ = 0, stop_ = 0, panel_ = 0;
+    const float* sums_ = nullptr;
+};
 
 /// One row as AVX-512 wants it; several as tiles.
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed) {
@@ -103,7 +135,8 @@ struct TileState {
 /// One or two tiles of rows by two panels, over the 32s [part.begin, part.end) of inputs.
 template <int RowTiles>
 inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size_t chunks,
-                           const std::uint16_t* const (&weight)[2], const avx512::Part& part, avx512::Prefetch& fetch) {
+                           const std::uint16_t* const (&weight)[2], const avx512::Part& part, avx512::Prefetch& fetch,
+                           Pending& pending) {
     constexpr int row = 2 * lanes * sizeof(float);  // of the sums, in bytes
     float* const lower = part.sums + height * part.stride;
     const std::uint16_t* const x1 = x + height * chunks * bf16_chunk;
@@ -137,7 +170,10 @@ inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size
             _tile_dpbf16ps(3, 5, 7);
         }
         fetch.step();
+        pending.step();
     }
+    pending.finish();  // its sums may lie where these go
+    EIGENLM_TILE_FENCE();
     _tile_stored(0, part.sums, row);
     _tile_stored(1, part.sums + lanes, row);
     if constexpr (RowTiles == 2) {
@@ -151,22 +187,21 @@ inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t 
     const std::size_t chunks = packed_bf16_stride(m.x.cols) / bf16_chunk, height = tile_height(m.x.rows);
     const auto* const x = reinterpret_cast<const std::uint16_t*>(m.x.data);
     const TileState state(height);
+    Pending pending(m, last);
     const auto multiply = [&](std::size_t row, std::size_t stop, std::size_t panel,
                               const std::uint16_t* const(&weight)[2], const avx512::Part& part,
                               avx512::Prefetch& fetch) {
         avx512::Part tiles = {part.begin / bf16_chunk, part.end / bf16_chunk, part.sums, part.stride};
         for (std::size_t r = row; r < stop; r += 2 * height, tiles.sums += 2 * height * part.stride) {
             if (r + height < stop)
-                multiply_tiles<2>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
+                multiply_tiles<2>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch, pending);
             else
-                multiply_tiles<1>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch);
-            if (tiles.end == chunks) prefetch_out(m, r, r + 2 * height < stop ? r + 2 * height : stop, panel);
+                multiply_tiles<1>(x + r * chunks * bf16_chunk, height, chunks, weight, tiles, fetch, pending);
+            if (tiles.end == chunks) pending.begin(r, r + 2 * height < stop ? r + 2 * height : stop, panel, tiles.sums);
         }
     };
-    const auto finish = [&](std::size_t row, std::size_t stop, std::size_t panel, const float* sums) {
-        avx512::finish<Tiles>(m, row, stop - row, panel, panel + 2 < last ? panel + 2 : last, sums, 2 * lanes);
-    };
-    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, multiply, finish);
+    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, multiply);
+    pending.finish();
 }
 
 inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {

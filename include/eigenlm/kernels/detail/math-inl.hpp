@@ -81,18 +81,28 @@ inline Vec silu(const Vec& x) {
 }
 
 /// The first `count` lanes of p, zeros behind them.
-inline Vec load_first(const float* p, std::size_t count) {
-    if (count == lanes) return load(p);
+/// @{
+[[gnu::noinline]] inline Vec load_some(const float* p, std::size_t count) {
     alignas(64) float padded[lanes] = {};
     __builtin_memcpy(padded, p, count * sizeof(float));
     return load(padded);
 }
-inline void store_first(float* p, std::size_t count, const Vec& v) {
-    if (count == lanes) return store(p, v);
+inline Vec load_first(const float* p, std::size_t count) { return count == lanes ? load(p) : load_some(p, count); }
+/// @}
+/// Stores the first `count` lanes.
+/// @{
+[[gnu::noinline]] inline void store_some(float* p, std::size_t count, const Vec& v) {
     alignas(64) float padded[lanes];
     store(padded, v);
     __builtin_memcpy(p, padded, count * sizeof(float));
 }
+inline void store_first(float* p, std::size_t count, const Vec& v) {
+    if (count == lanes)
+        store(p, v);
+    else
+        store_some(p, count, v);
+}
+/// @}
 
 /// body(load, store) at every 16 of n numbers: the last step sees zeros behind the end, and does not write them.
 template <class Body>

@@ -147,39 +147,65 @@ inline std::size_t width_at(std::size_t column, std::size_t columns) {
     return columns <= column ? 0 : columns - column < lanes ? columns - column : lanes;
 }
 
-/// Keeps 16 numbers of what silu_mul makes, as they are or as the packed input of the next bf16 product: floats,
-/// rounded, rows filled up with zeros.
+/// Keeps 16 columns of what silu_mul makes of N rows, as they are or as the packed input of the next bf16 product:
+/// floats, rounded, rows filled up with zeros.
 /// @{
 struct Plain {
-    static void put(const Product& m, std::size_t row, std::size_t column, const Vec& fed) {
-        store_first(m.out[row] + column, width_at(column, m.out.cols), fed);
+    template <std::size_t N>
+    static void put(const Product& m, std::size_t row, std::size_t column, const Vec (&v)[N]) {
+        const std::size_t width = width_at(column, m.out.cols);
+        for (std::size_t i = 0; i < N; ++i) store_first(m.out[row + i] + column, width, v[i]);
     }
 };
 struct Rounded {
-    static void put(const Product& m, std::size_t row, std::size_t column, const Vec& fed) {
-        float* const out = m.out.data + row * m.out.stride + column;
-        store(out, round_bf16(select(first_lanes(width_at(column, m.out.cols)), fed, set1(0.0f))));
-        if (column + lanes >= m.out.cols && column + lanes < m.out.stride) store(out + lanes, set1(0.0f));
+    template <std::size_t N>
+    static void put(const Product& m, std::size_t row, std::size_t column, const Vec (&v)[N]) {
+        const Mask held = first_lanes(width_at(column, m.out.cols));
+        const bool fill = column + lanes >= m.out.cols && column + lanes < m.out.stride;
+        for (std::size_t i = 0; i < N; ++i) {
+            float* const out = m.out.data + (row + i) * m.out.stride + column;
+            store(out, round_bf16(select(held, v[i], set1(0.0f))));
+            if (fill) store(out + lanes, set1(0.0f));
+        }
     }
 };
 /// @}
 
-/// 16 sums with their bias.
-inline Vec biased(const Product& m, const float* sums, std::size_t column) {
-    const Vec sum = load(sums);
-    return m.bias ? add(sum, load_first(m.bias + column, width_at(column, m.outputs))) : sum;
+/// 16 sums of N rows, with their bias.
+template <std::size_t N>
+inline void load_biased(const Product& m, const float* sums, std::size_t stride, std::size_t column, Vec (&v)[N]) {
+    EIGENLM_UNROLL
+    for (std::size_t i = 0; i < N; ++i) v[i] = load(sums + i * stride);
+    if (m.bias == nullptr) return;
+    const Vec bias = load_first(m.bias + column, width_at(column, m.outputs));
+    EIGENLM_UNROLL
+    for (std::size_t i = 0; i < N; ++i) v[i] = add(v[i], bias);
 }
 
-/// silu_mul of N rows and of panels [panel, stop).
+/// The epilogue of N rows and of panels [panel, stop).
 template <std::size_t N, class Form>
-inline void feed(const Product& m, std::size_t row, std::size_t panel, std::size_t stop, const float* sums,
-                 std::size_t stride) {
-    for (std::size_t p = panel; p < stop; p += 2, sums += 2 * lanes) {
-        Vec gate[N];
-        for (std::size_t i = 0; i < N; ++i) gate[i] = biased(m, sums + i * stride, p * lanes);
-        silu(gate);
-        for (std::size_t i = 0; i < N; ++i)
-            Form::put(m, row + i, p / 2 * lanes, mul(gate[i], biased(m, sums + i * stride + lanes, (p + 1) * lanes)));
+inline void finish_rows(const Product& m, std::size_t row, std::size_t panel, std::size_t stop, const float* sums,
+                        std::size_t stride) {
+    if (m.epilogue == Epilogue::silu_mul) {
+        for (std::size_t p = panel; p < stop; p += 2, sums += 2 * lanes) {
+            Vec gate[N], up[N];
+            load_biased(m, sums, stride, p * lanes, gate);
+            silu(gate);
+            load_biased(m, sums + lanes, stride, (p + 1) * lanes, up);
+            EIGENLM_UNROLL
+            for (std::size_t i = 0; i < N; ++i) gate[i] = mul(gate[i], up[i]);
+            Form::put(m, row, p / 2 * lanes, gate);
+        }
+        return;
+    }
+    for (std::size_t p = panel; p < stop; ++p, sums += lanes) {
+        Vec v[N];
+        load_biased(m, sums, stride, p * lanes, v);
+        if (m.epilogue == Epilogue::add) {
+            const std::size_t column = p * lanes, width = width_at(column, m.out.cols);
+            for (std::size_t i = 0; i < N; ++i) v[i] = add(load_first(m.out[row + i] + column, width), v[i]);
+        }
+        Plain::put(m, row, p * lanes, v);
     }
 }
 
@@ -187,19 +213,9 @@ inline void feed(const Product& m, std::size_t row, std::size_t panel, std::size
 template <class Form>
 [[gnu::noinline]] inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel,
                                      std::size_t stop, const float* sums, std::size_t stride) {
-    if (m.epilogue == Epilogue::silu_mul) {
-        std::size_t r = 0;
-        for (; r + 4 <= rows; r += 4) feed<4, Form>(m, row + r, panel, stop, sums + r * stride, stride);
-        for (; r < rows; ++r) feed<1, Form>(m, row + r, panel, stop, sums + r * stride, stride);
-        return;
-    }
-    for (std::size_t r = row; r < row + rows; ++r, sums += stride)
-        for (std::size_t p = panel; p < stop; ++p) {
-            const std::size_t column = p * lanes, width = width_at(column, m.out.cols);
-            float* const out = m.out[r] + column;
-            const Vec v = biased(m, sums + (p - panel) * lanes, column);
-            store_first(out, width, m.epilogue == Epilogue::add ? add(load_first(out, width), v) : v);
-        }
+    std::size_t r = 0;
+    for (; r + 4 <= rows; r += 4) finish_rows<4, Form>(m, row + r, panel, stop, sums + r * stride, stride);
+    for (; r < rows; ++r) finish_rows<1, Form>(m, row + r, panel, stop, sums + r * stride, stride);
 }
 inline void finish(const MatmulBf16& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
                    const float* sums, std::size_t stride) {
@@ -241,11 +257,12 @@ inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
 inline constexpr std::size_t local_rows = 256;
 
 /// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums
-/// of rows [row, stop) over a part of the inputs, and then finish(row, stop, panel, sums). `sums` has room for 16 rows
-/// more. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs (0: once for a part).
-template <std::size_t G, class M, class Multiply, class Finish>
+/// of rows [row, stop) over a part of the inputs, and what the epilogue makes of them where it is the last part.
+/// part.sums has room for 16 rows more. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs`
+/// inputs (0: once for a part).
+template <std::size_t G, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
-                          std::size_t step_inputs, const Multiply& multiply, const Finish& finish) {
+                          std::size_t step_inputs, const Multiply& multiply) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
     // Inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
@@ -275,7 +292,6 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
                 for (std::size_t k = begin; k < end; k += near)
                     multiply(row, stop, panel, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes},
                              fetch);
-                if (end == inputs) finish(row, stop, panel, sums);
             }
         }
     }
@@ -311,27 +327,23 @@ template <std::size_t Rows, std::size_t P, class M>
 inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     constexpr std::size_t third = Rows / 3, G = P < 2 ? 2 : P;
-    const auto multiply = [&m](std::size_t first_row, std::size_t stop, std::size_t, const Weight* const(&weight)[G],
-                               const Part& part, Prefetch& fetch) {
-        each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t, std::size_t sums) {
-            const Part block = {part.begin, part.end, part.sums + sums * part.stride, part.stride};
+    const std::size_t inputs = panel_size(m) / lanes;
+    const auto multiply = [&](std::size_t first_row, std::size_t stop, std::size_t panel,
+                              const Weight* const(&weight)[G], const Part& part, Prefetch& fetch) {
+        each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
+            const Part block = {part.begin, part.end, part.sums + at * part.stride, part.stride};
             if (count == Rows)
                 multiply_block<Rows, P>(m, row, weight, block, fetch);
             else if (count == 2 * third)
                 multiply_block<2 * third, P>(m, row, weight, block, fetch);
             else
                 multiply_block<third, P>(m, row, weight, block, fetch);
+            if (part.end == inputs)
+                finish(m, done, row + count - done, panel, panel + G < last ? panel + G : last,
+                       block.sums + (done - row) * part.stride, part.stride);
         });
     };
-    const auto finish_blocks = [&m, last](std::size_t first_row, std::size_t stop, std::size_t panel,
-                                          const float* all) {
-        constexpr std::size_t stride = G * lanes;
-        const std::size_t end = panel + G < last ? panel + G : last;
-        each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t sums) {
-            finish(m, done, row + count - done, panel, end, all + (sums + done - row) * stride, stride);
-        });
-    };
-    multiply_many<G>(m, first, last, Rows * P / G, 0, multiply, finish_blocks);
+    multiply_many<G>(m, first, last, Rows * P / G, 0, multiply);
 }
 
 template <std::size_t Rows, std::size_t P, class M>

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Sets eigenlm beside the engines people would otherwise pick: equal shapes, precisions and threads, in turns.
+
+    python3 -m venv VENV
+    CMAKE_ARGS="-DGGML_NATIVE=ON -DCMAKE_CXX_FLAGS='-fno-tree-dse -fno-dse'" \\
+        VENV/bin/pip install -r bench/compare_peers/requirements.txt
+    cmake --workflow --preset release
+    VENV/bin/python bench/compare_peers
+
+(The flags: g++ 12 drops a store before the tile configuration of llama.cpp, which then dies on processors with AMX.)
+Every engine runs in a process of its own, stopped while it is not its turn. Each round gives all of them the same new
+random prompt and a few greedy ids to decode; the ratios are medians of the rounds' own.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import signal
+import statistics
+import subprocess
+import sys
+
+import engines
+import models
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Worker:
+    """An engine's process; runs only while it is asked."""
+
+    def __init__(self, name, command, environment):
+        self.name = name
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
+        self.about = self.answer()["about"]
+        self.process.send_signal(signal.SIGSTOP)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, request):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = self.answer()
+        self.process.send_signal(signal.SIGSTOP)
+        return answer
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def start(name, options, paths, dtype):
+    context = max(options.prompt) + options.n_gen + 1
+    environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
+    if name == "eigenlm":
+        command = [options.throughput, "--serve", "-m", paths["hugging_face"], "--dtype", dtype]
+        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen]
+    else:
+        settings = json.dumps(
+            {"paths": {k: str(v) for k, v in paths.items()}, "dtype": dtype, "threads": options.threads, "context": context}
+        )
+        command = [sys.executable, pathlib.Path(__file__).parent, "--worker", name, settings]
+    return Worker(name, [str(part) for part in command], environment)
+
+
+def measure(workers, options, prompt, vocab):
+    """The rates of all engines, round by round: {name: {"prefill": [tokens/s], "decode": [tokens/s]}}."""
+    rates = {worker.name: {"prefill": [], "decode": [], "same_ids": []} for worker in workers}
+    source = random.Random(prompt)
+    for round_number in range(options.rounds + 1):
+        request = {"prompt": [source.randrange(1, vocab) for _ in range(prompt)], "generate": options.n_gen}
+        answers = {worker.name: worker.ask(request) for worker in workers}
+        if round_number == 0:  # warms up
+            continue
+        for name, answer in answers.items():
+            rates[name]["prefill"].append(prompt / answer["prefill"])
+            rates[name]["decode"].append(options.n_gen / answer["decode"])
+            ours = answers["eigenlm"]["ids"]
+            same = next((i for i, (a, b) in enumerate(zip(ours, answer["ids"])) if a != b), len(ours))
+            rates[name]["same_ids"].append(same)
+    return rates
+
+
+def table(rates, about, dtype, prompt, n_gen):
+    ours = rates["eigenlm"]
+    rows = []
+    for name, own in rates.items():
+        row = {"engine": name, "about": about[name], "dtype": dtype, "prompt": prompt, "generated": n_gen}
+        for test in ("prefill", "decode"):
+            ratios = [a / b for a, b in zip(ours[test], own[test])]
+            row[test] = {
+                "tokens_per_s": statistics.median(own[test]),
+                "eigenlm_is_faster_by": statistics.median(ratios), "least": min(ratios), "most": max(ratios),
+            }  # fmt: skip
+        row["same_ids"] = statistics.median(own["same_ids"])
+        rows.append(row)
+    return rows
+
+
+def print_rows(rows):
+    for row in rows:
+        cells = [row["engine"], row["dtype"]]
+        for test, label in (("prefill", row["prompt"]), ("decode", row["generated"])):
+            r = row[test]
+            cells += [str(label), f"{r['tokens_per_s']:.1f}"]
+            ratio = f"{r['eigenlm_is_faster_by']:.2f}x ({r['least']:.2f} .. {r['most']:.2f})"
+            cells.append("" if row["engine"] == "eigenlm" else ratio)
+        cells.append(f"{row['same_ids']:.0f} of {row['generated'] + 1}")
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def cpu_name():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="compare_peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    known = ["eigenlm", *engines.ENGINES]
+    parser.add_argument("--shape", default="qwen2.5-0.5b", choices=models.SHAPES)
+    parser.add_argument("--engines", nargs="+", default=known, choices=known, metavar="ENGINE", help=" ".join(known))
+    parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
+    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count())
+    parser.add_argument("-p", "--prompt", type=int, nargs="+", default=[256], help="tokens of the prompts")
+    parser.add_argument("-n", "--n-gen", type=int, default=32, help="tokens to decode behind each")
+    parser.add_argument("-r", "--rounds", type=int, default=9, help="rounds, after one that warms up")
+    parser.add_argument("--models", default=ROOT / "build/peers", help="folder of the models, made where missing")
+    parser.add_argument("--throughput", default=ROOT / "build/release/bench/throughput", help="eigenlm's program")
+    parser.add_argument("-o", "--output", default="md", choices=["md", "json"])
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    if options.worker:
+        name, settings = options.worker[0], json.loads(options.worker[1])
+        settings["paths"] = {k: pathlib.Path(v) for k, v in settings["paths"].items()}
+        return engines.serve(name, **settings)
+    paths = models.make(options.models, options.shape)
+    vocab = models.SHAPES[options.shape]["vocab_size"]
+    names = ["eigenlm"] + [name for name in options.engines if name != "eigenlm"]
+    all_rows = []
+    if options.output == "md":
+        print(f"{options.shape}, {options.threads} threads, {options.rounds} rounds, {cpu_name()}\n")
+        print("| engine | dtype | prompt | tokens/s | eigenlm is faster by | decoded | tokens/s | eigenlm is faster by | same ids |")
+        print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    for dtype in options.dtype:
+        workers = []
+        try:
+            for name in names:
+                if name == "ctranslate2" and dtype != "f32":  # has no other 16-bit or full type on CPUs
+                    continue
+                workers.append(start(name, options, paths, dtype))
+            about = {worker.name: worker.about for worker in workers}
+            for prompt in options.prompt:
+                rows = table(measure(workers, options, prompt, vocab), about, dtype, prompt, options.n_gen)
+                all_rows += rows
+                if options.output == "md":
+                    print_rows(rows)
+        finally:
+            for worker in workers:
+                worker.close()
+    if options.output == "json":
+        print(json.dumps({"shape": options.shape, "threads": options.threads, "cpu": cpu_name(), "rows": all_rows}, indent=2))
+    else:
+        print()
+        for line in sorted({f"- {row['engine']} ({row['dtype']}): {row['about']}" for row in all_rows}):
+            print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The engines, one a process: each answers requests on its standard input, a JSON document a line.
+
+    {"prompt": [ids], "generate": n}  ->  {"prefill": seconds, "decode": seconds, "ids": [n + 1 greedy ids]}
+
+The prefill's time includes its first id; the decode's is that of the n others. eigenlm's own side of this is
+`throughput --serve`.
+"""
+
+import json
+import os
+import sys
+import time
+
+
+def package_version(*names):
+    from importlib.metadata import version
+
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
+class LlamaCpp:
+    def __init__(self, paths, dtype, threads, context):
+        import llama_cpp
+
+        self.api = api = llama_cpp
+        self.about = f"{package_version('llama-cpp-python')}; {dtype} weights, f16 cache, batches of 512"
+        api.llama_backend_init()
+        path = paths[f"gguf_{dtype}"] / "model.gguf"
+        self.model = api.llama_model_load_from_file(str(path).encode(), api.llama_model_default_params())
+        params = api.llama_context_default_params()
+        params.n_ctx, params.n_batch, params.n_ubatch = context, 512, 512
+        params.n_threads = params.n_threads_batch = threads
+        self.context = api.llama_init_from_model(self.model, params)
+        self.vocab = api.llama_vocab_n_tokens(api.llama_model_get_vocab(self.model))
+
+    def step(self, ids):
+        import numpy
+
+        array = (self.api.llama_token * len(ids))(*ids)
+        if self.api.llama_decode(self.context, self.api.llama_batch_get_one(array, len(ids))) != 0:
+            raise RuntimeError("llama_decode failed")
+        logits = self.api.llama_get_logits_ith(self.context, -1)
+        return int(numpy.ctypeslib.as_array(logits, (self.vocab,)).argmax())
+
+    def generate(self, prompt, n):
+        self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
+        times = [time.perf_counter()]
+        batches = [prompt[i : i + 512] for i in range(0, len(prompt), 512)]
+        ids = [[self.step(batch) for batch in batches][-1]]
+        times.append(time.perf_counter())
+        for _ in range(n):
+            ids.append(self.step(ids[-1:]))
+        times.append(time.perf_counter())
+        return times[1] - times[0], times[2] - times[1], ids
+
+
+class OpenVino:
+    def __init__(self, paths, dtype, threads, context):
+        import openvino_genai
+
+        self.api = openvino_genai
+        self.about = f"{package_version('openvino-genai')}; weights exported as f32, inference precision {dtype}"
+        self.pipeline = openvino_genai.LLMPipeline(
+            paths["openvino"], "CPU", INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=dtype
+        )
+
+    def generate(self, prompt, n):
+        import numpy
+        import openvino
+
+        settings = self.api.GenerationConfig()
+        settings.max_new_tokens, settings.ignore_eos, settings.do_sample = n + 1, True, False
+        ids = numpy.array([prompt], dtype=numpy.int64)
+        inputs = self.api.TokenizedInputs(openvino.Tensor(ids), openvino.Tensor(numpy.ones_like(ids)))
+        result = self.pipeline.generate(inputs, settings)
+        prefill = result.perf_metrics.get_ttft().mean / 1000
+        decode = result.perf_metrics.get_tpot().mean / 1000 * n
+        return prefill, decode, list(result.tokens[0])
+
+
+class CTranslate2:
+    def __init__(self, paths, dtype, threads, context):
+        import ctranslate2
+
+        self.about = f"{package_version('ctranslate2')}; float32"
+        if dtype != "f32":
+            raise ValueError("CTranslate2 has no bf16 on CPUs")
+        self.generator = ctranslate2.Generator(
+            str(paths["ctranslate2"]), device="cpu", inter_threads=1, intra_threads=threads, compute_type="float32"
+        )
+        self.tokens = json.loads((paths["ctranslate2"] / "vocabulary.json").read_text())
+
+    def run(self, tokens, n):
+        begin = time.perf_counter()
+        result = self.generator.generate_batch(
+            [tokens], max_length=n, min_length=n, include_prompt_in_result=False, sampling_topk=1
+        )
+        return time.perf_counter() - begin, result[0].sequences_ids[0]
+
+    def generate(self, prompt, n):
+        tokens = [self.tokens[i] for i in prompt]
+        prefill, _ = self.run(tokens, 1)
+        both, ids = self.run(tokens, n + 1)
+        return prefill, both - prefill, ids
+
+
+class Transformers:
+    def __init__(self, paths, dtype, threads, context):
+        import torch
+        import transformers
+
+        self.torch = torch
+        self.about = f"{package_version('transformers', 'torch')}; {dtype}"
+        torch.set_num_threads(threads)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
+            paths["hugging_face"], dtype={"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+        )
+
+    def generate(self, prompt, n):
+        with self.torch.inference_mode():
+            times, ids, cache = [time.perf_counter()], [], None
+            step = prompt
+            for _ in range(n + 1):
+                out = self.model(
+                    self.torch.tensor([step]), past_key_values=cache, use_cache=True, logits_to_keep=1
+                )
+                cache = out.past_key_values
+                ids.append(int(out.logits[0, -1].argmax()))
+                times.append(time.perf_counter())
+                step = ids[-1:]
+        return times[1] - times[0], times[-1] - times[1], ids
+
+
+ENGINES = {"llama.cpp": LlamaCpp, "openvino-genai": OpenVino, "ctranslate2": CTranslate2, "transformers": Transformers}
+
+
+def serve(name, paths, dtype, threads, context):
+    """Answers requests until the input ends. What the engines print themselves goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    engine = ENGINES[name](paths, dtype, threads, context)
+    print(json.dumps({"about": engine.about}), file=answers, flush=True)
+    for line in sys.stdin:
+        request = json.loads(line)
+        prefill, decode, ids = engine.generate(request["prompt"], request["generate"])
+        print(json.dumps({"prefill": prefill, "decode": decode, "ids": ids}), file=answers, flush=True)

@@ -1,0 +1,165 @@
+"""One model of made-up weights in every engine's format: a Hugging Face folder, and what the engines make of it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+SHAPES = {
+    "qwen2.5-0.5b": dict(
+        model_type="qwen2", num_hidden_layers=24, hidden_size=896, intermediate_size=4864, num_attention_heads=14,
+        num_key_value_heads=2, vocab_size=151936, tie_word_embeddings=True, rope_theta=1e6,
+    ),
+    "llama-3.2-1b": dict(
+        model_type="llama", num_hidden_layers=16, hidden_size=2048, intermediate_size=8192, num_attention_heads=32,
+        num_key_value_heads=8, vocab_size=128256, tie_word_embeddings=True, rope_theta=5e5,
+    ),
+    "small": dict(  # to try this program out
+        model_type="qwen2", num_hidden_layers=2, hidden_size=256, intermediate_size=512, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=4096, tie_word_embeddings=True, rope_theta=1e6,
+    ),
+}  # fmt: skip
+
+
+def byte_characters():
+    """The characters that stand for the bytes 0..255 in a byte-level vocabulary."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(256, 512))
+    return [chr(b) if b in plain else chr(next(others)) for b in range(256)]
+
+
+def vocabulary(size):
+    """A byte-level BPE vocabulary of `size` tokens: the bytes, then every token with every byte behind it, in order."""
+    tokens = byte_characters()
+    merges = []
+    for i in range(256, size):
+        left, right = tokens[(i - 256) // 256], tokens[(i - 256) % 256]
+        tokens.append(left + right)
+        merges.append((left, right))
+    return tokens, merges
+
+
+def write_tokenizer(folder, size):
+    tokens, merges = vocabulary(size)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": 0, "content": tokens[0], "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False, "special": True}
+        ],
+        "normalizer": None,
+        "pre_tokenizer": byte_level,
+        "post_processor": None,
+        "decoder": byte_level,
+        "model": {
+            "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+            "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+            "vocab": {token: i for i, token in enumerate(tokens)}, "merges": merges,
+        },
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": tokens[0], "pad_token": tokens[0]}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def write_hugging_face(folder, shape):
+    import torch
+    import transformers
+
+    torch.manual_seed(1)
+    settings = dict(SHAPES[shape], max_position_embeddings=32768, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+    transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    write_tokenizer(folder, config.vocab_size)
+
+
+def write_gguf(folder, source, dtype):
+    """model.gguf with all matrices in `dtype` (f32 or bf16) and norms and biases in f32."""
+    import gguf
+    import numpy
+    from safetensors import safe_open
+
+    config = json.loads((source / "config.json").read_text())
+    arch = config["model_type"]
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config["num_hidden_layers"])
+    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
+    folder.mkdir(parents=True, exist_ok=True)
+    out = gguf.GGUFWriter(folder / "model.gguf", arch)
+    out.add_context_length(config["max_position_embeddings"])
+    out.add_embedding_length(config["hidden_size"])
+    out.add_block_count(config["num_hidden_layers"])
+    out.add_feed_forward_length(config["intermediate_size"])
+    out.add_head_count(heads)
+    out.add_head_count_kv(kv_heads)
+    out.add_rope_dimension_count(config["hidden_size"] // heads)
+    out.add_rope_freq_base(rope_theta(config))
+    out.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    out.add_vocab_size(config["vocab_size"])
+    tokens, merges = vocabulary(config["vocab_size"])
+    out.add_tokenizer_model("gpt2")
+    out.add_tokenizer_pre("qwen2")
+    out.add_token_list(tokens)
+    out.add_token_types([gguf.TokenType.NORMAL] * len(tokens))
+    out.add_token_merges([" ".join(pair) for pair in merges])
+    out.add_eos_token_id(0)
+    with safe_open(source / "model.safetensors", "numpy") as tensors:
+        for name in tensors.keys():
+            value = tensors.get_tensor(name)
+            if arch == "llama" and ("q_proj" in name or "k_proj" in name):  # its pairs are neighbours there
+                n = heads if "q_proj" in name else kv_heads
+                value = value.reshape(n, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
+            new_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
+            if dtype == "bf16" and value.ndim == 2:
+                packed = gguf.quants.quantize(numpy.ascontiguousarray(value), gguf.GGMLQuantizationType.BF16)
+                out.add_tensor(new_name, packed, raw_dtype=gguf.GGMLQuantizationType.BF16)
+            else:
+                out.add_tensor(new_name, numpy.ascontiguousarray(value))
+    out.write_header_to_file()
+    out.write_kv_data_to_file()
+    out.write_tensors_to_file()
+    out.close()
+
+
+def rope_theta(config):
+    return config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
+
+
+def run(*command):
+    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
+
+
+def write_openvino(folder, source):
+    run(
+        pathlib.Path(sys.executable).with_name("optimum-cli"), "export", "openvino", "-m", source,
+        "--task", "text-generation-with-past", "--weight-format", "fp32", folder,
+    )  # fmt: skip
+
+
+def write_ctranslate2(folder, source):
+    converter = pathlib.Path(sys.executable).with_name("ct2-transformers-converter")
+    run(converter, "--model", source, "--output_dir", folder, "--quantization", "float32", "--force")
+
+
+def make(folder, shape):
+    """Writes what is missing in `folder` and returns the paths by format."""
+    root = pathlib.Path(folder) / shape
+    source = root / "hugging_face"
+    made = {
+        "hugging_face": lambda path: write_hugging_face(path, shape),
+        "gguf_f32": lambda path: write_gguf(path, source, "f32"),
+        "gguf_bf16": lambda path: write_gguf(path, source, "bf16"),
+        "openvino": lambda path: write_openvino(path, source),
+        "ctranslate2": lambda path: write_ctranslate2(path, source),
+    }
+    for name, write in made.items():
+        path = root / name
+        if (path / "complete").exists():
+            continue
+        print(f"writing {path}", file=sys.stderr)
+        path.mkdir(parents=True, exist_ok=True)
+        write(path)
+        (path / "complete").touch()
+    return {name: root / name for name in made}
