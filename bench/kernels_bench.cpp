@@ -53,33 +53,33 @@ void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t out
         benchmark::Counter(static_cast<double>(weight.bytes()), benchmark::Counter::kIsIterationInvariantRate);
 }
 
-/// One position's attention of a group of 7 query heads over `length` keys.
-void attention(benchmark::State& state, Isa isa, std::size_t length) {
-    constexpr std::size_t group = 7, head_dim = 64, block = 2 * eigenlm::kv_block * head_dim;
-    const auto q = numbers(group * head_dim, 1),
-               cache = numbers(eigenlm::ceil_div(length, eigenlm::kv_block) * block, 2);
+/// Attention of a group of 7 query heads at `rows` positions, the last of which sees `length` keys.
+void attention(benchmark::State& state, Isa isa, std::size_t rows, std::size_t length) {
+    constexpr std::size_t group = 7, head_dim = 64, width = group * head_dim, block = 2 * eigenlm::kv_block * head_dim;
+    const auto q = numbers(rows * width, 1), cache = numbers(eigenlm::ceil_div(length, eigenlm::kv_block) * block, 2);
     std::vector<std::uint32_t> blocks(eigenlm::ceil_div(length, eigenlm::kv_block));
     for (std::uint32_t b = 0; b < blocks.size(); ++b) blocks[b] = b;
-    std::vector<float> out(group * head_dim), scratch(eigenlm::attention_scratch(group, head_dim));
+    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(rows * group, head_dim));
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
-        eigenlm::kernels(isa).attention_f32({.q = q.data(),
+        eigenlm::kernels(isa).attention_f32({.q = {q.data(), rows, width, width},
                                              .cache = cache.data(),
                                              .blocks = blocks.data(),
                                              .block_stride = block,
                                              .values_offset = eigenlm::kv_block * head_dim,
                                              .value_stride = head_dim,
-                                             .first = 0,
-                                             .length = length,
+                                             .position = length - rows,
+                                             .window = length,
                                              .group = group,
                                              .head_dim = head_dim,
                                              .scale = 0.125f,
-                                             .out = out.data(),
+                                             .out = {out.data(), rows, width, width},
                                              .scratch = scratch.data()});
         benchmark::ClobberMemory();
     }
-    state.counters["FLOP/s"] = benchmark::Counter(4.0 * static_cast<double>(group * head_dim * length),
-                                                  benchmark::Counter::kIsIterationInvariantRate);
+    const double keys = static_cast<double>(rows) * (static_cast<double>(length) - static_cast<double>(rows - 1) / 2);
+    state.counters["FLOP/s"] =
+        benchmark::Counter(4.0 * static_cast<double>(width) * keys, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 /// A kernel over one row of n numbers.
@@ -131,8 +131,10 @@ void add_rows(Isa isa) {
     row("exp_shifted_4864", 4864, [&t](const float* x, const float*, float* out) { t.exp_shifted(x, 1, 4864, out); });
     row("argmax_151936", 151936,
         [&t](const float* x, const float*, float*) { benchmark::DoNotOptimize(t.argmax(x, 151936)); });
-    for (const std::size_t length : {64u, 1024u, 4096u})
-        add("attention_7x64/keys:" + std::to_string(length), isa, [=](auto& s, Isa i) { attention(s, i, length); });
+    for (const std::size_t rows : {1u, 9u})
+        for (const std::size_t length : {64u, 1024u, 4096u})
+            add("attention_7x64/rows:" + std::to_string(rows) + "/keys:" + std::to_string(length), isa,
+                [=](auto& s, Isa i) { attention(s, i, rows, length); });
 }
 
 }  // namespace

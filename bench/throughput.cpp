@@ -214,8 +214,10 @@ class Bench {
         const auto model = load(options_.dtypes.front(), options_.threads.front());
         Runner runner(model, options_.prompts.front() + options_.generated.front() + 1, 1, options_.prefill_rows);
         const auto answer = [](const nlohmann::ordered_json& json) { std::cout << json.dump() << std::endl; };
-        answer({{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." + std::to_string(EIGENLM_VERSION_MINOR) + "." + std::to_string(EIGENLM_VERSION_PATCH) + "; " + options_.dtypes.front() + ", " +
-                              to_string(model->compute().kernels.isa) + " kernels"}});
+        answer(
+            {{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." +
+                           std::to_string(EIGENLM_VERSION_MINOR) + "." + std::to_string(EIGENLM_VERSION_PATCH) + "; " +
+                           options_.dtypes.front() + ", " + to_string(model->compute().kernels.isa) + " kernels"}});
         for (std::string line; std::getline(std::cin, line);) {
             const auto request = nlohmann::json::parse(line);
             runner.fill(0);

@@ -7,6 +7,7 @@
 #include <eigenlm/kernels/dispatch.hpp>
 #include <limits>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "support/levels.hpp"
@@ -21,18 +22,18 @@ using eigenlm::round_up;
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-/// Queries, keys and values of one group, and a cache of `capacity` positions whose free slots hold what a longer text
-/// left there: NaNs. Physical blocks lie in an order of their own, with gaps.
+/// Queries of one group at up to 70 positions, keys and values, and a cache of `capacity` positions whose free slots
+/// hold what a longer text left there: NaNs. Physical blocks lie in an order of their own, with gaps.
 struct Scene {
     std::size_t group, head_dim, capacity;
-    std::vector<float> q, keys, values;  // [group, head_dim], [capacity, head_dim] each
+    std::vector<float> q, keys, values;  // [70, group, head_dim], [capacity, head_dim] each
     std::vector<std::uint32_t> blocks;
     std::size_t value_stride = round_up(head_dim, eigenlm::lanes), values_offset = kv_block * head_dim;
     std::size_t block_stride = kv_block * (head_dim + value_stride) + 48;
 
     Scene(std::size_t group_, std::size_t head_dim_, std::size_t capacity_, float sharpness = 1)
         : group(group_), head_dim(head_dim_), capacity(capacity_) {
-        q = support::random_numbers(group * head_dim, 1, sharpness);
+        q = support::random_numbers(70 * group * head_dim, 1, sharpness);
         keys = support::random_numbers(capacity * head_dim, 2);
         values = support::random_numbers(capacity * head_dim, 3);
         for (std::uint32_t b = 0; b < eigenlm::ceil_div(capacity, kv_block); ++b) blocks.push_back(2 * b + 1);
@@ -54,23 +55,29 @@ struct Scene {
         return storage;
     }
 
+    /// The first query of each head at position length - 1, over the keys [first, length).
     std::vector<float> run(Isa isa, std::size_t length, std::size_t first = 0) const {
-        const auto storage = cache(first, length);
-        std::vector<float> out(group * head_dim + 1, 99), scratch(eigenlm::attention_scratch(group, head_dim), nan);
+        return run_rows(isa, 0, 1, length - 1, length - first, cache(first, length));
+    }
+    /// Queries [row, row + rows) at the positions from `position` on.
+    std::vector<float> run_rows(Isa isa, std::size_t row, std::size_t rows, std::size_t position, std::size_t window,
+                                const std::vector<float>& storage) const {
+        const std::size_t width = group * head_dim;
+        std::vector<float> out(rows * width + 1, 99), scratch(eigenlm::attention_scratch(rows * group, head_dim), nan);
         {
             const eigenlm::FloatState state;
-            eigenlm::kernels(isa).attention_f32({.q = q.data(),
+            eigenlm::kernels(isa).attention_f32({.q = {q.data() + row * width, rows, width, width},
                                                  .cache = storage.data(),
                                                  .blocks = blocks.data(),
                                                  .block_stride = block_stride,
                                                  .values_offset = values_offset,
                                                  .value_stride = value_stride,
-                                                 .first = first,
-                                                 .length = length,
+                                                 .position = position,
+                                                 .window = window,
                                                  .group = group,
                                                  .head_dim = head_dim,
                                                  .scale = scale(),
-                                                 .out = out.data(),
+                                                 .out = {out.data(), rows, width, width},
                                                  .scratch = scratch.data()});
         }
         EXPECT_EQ(out.back(), 99) << "written behind the end";
@@ -183,6 +190,27 @@ TEST_P(ExactAttention, DoesNotDependOnWhereBlocksLieOrOnTheRestOfTheGroup) {
         const auto out = alone.run(GetParam(), 200);
         EXPECT_TRUE(std::equal(out.begin(), out.end(), scattered.begin() + static_cast<std::ptrdiff_t>(h * 20)));
     }
+}
+
+TEST_P(ExactAttention, OfRowsTogetherIsThatOfEachAlone) {
+    for (const std::size_t group : {1u, 2u, 3u, 7u})
+        for (const std::size_t head_dim : {6u, 64u, 80u}) {
+            const Scene scene(group, head_dim, 260, 3);
+            for (const auto& [position, rows] :
+                 {std::pair{0u, 2u}, {0u, 64u}, {60u, 9u}, {63u, 70u}, {64u, 64u}, {100u, 5u}, {190u, 70u}})
+                for (const std::size_t window :
+                     {std::size_t{1000}, std::size_t{1}, std::size_t{7}, std::size_t{64}, std::size_t{90}}) {
+                    const auto storage = scene.cache(0, position + rows);
+                    const auto together = scene.run_rows(GetParam(), 0, rows, position, window, storage);
+                    for (std::size_t r = 0; r < rows; ++r) {
+                        const auto alone = scene.run_rows(GetParam(), r, 1, position + r, window, storage);
+                        ASSERT_TRUE(std::ranges::equal(
+                            alone, std::span(together).subspan(r * group * head_dim, group * head_dim)))
+                            << group << " heads of " << head_dim << ", row " << r << " of " << rows << " from "
+                            << position << ", window " << window;
+                    }
+                }
+        }
 }
 
 TEST_P(ExactAttention, HasThePortableLevelsBits) {

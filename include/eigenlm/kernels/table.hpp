@@ -65,21 +65,28 @@ constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {
 /// Floats that one row of a bf16 product's packed input takes; rows are packed in groups of 16.
 constexpr std::size_t packed_bf16_stride(std::size_t k) { return round_up(k, bf16_chunk); }
 
-/// Softmax attention of one group of query heads, which share one key/value head, at one position.
+/// Softmax attention of one group of query heads, which share one key/value head, at consecutive positions of one
+/// sequence.
 struct AttentionF32 {
-    const float* q;               ///< [group, head_dim], rotated
+    Rows<const float> q;          ///< [rows, group * head_dim], rotated
     const float* cache;           ///< this layer's and kv head's part of physical block 0
     const std::uint32_t* blocks;  ///< block table: physical number of each block of 64 positions
     std::size_t block_stride;     ///< floats from one physical block to the next
     std::size_t values_offset;    ///< floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
     std::size_t value_stride;     ///< head_dim rounded up to 16
-    std::size_t first;            ///< keys to attend to: positions [first, length)
-    std::size_t length;           ///< see `first`
+    std::size_t position;         ///< of row 0
+    std::size_t window;           ///< keys that a row attends to at most, its own position's included; not 0
     std::size_t group;            ///< query heads
     std::size_t head_dim;         ///< even
     float scale;                  ///< 1 / sqrt(head_dim)
-    float* out;                   ///< [group, head_dim]
-    float* scratch;               ///< attention_scratch(group, head_dim) floats, this call's own
+    Rows<float> out;              ///< [rows, group * head_dim]
+    float* scratch;               ///< attention_scratch(rows * group, head_dim) floats, this call's own
+
+    /// Row r attends to the keys of positions [first(r), length(r)).
+    /// @{
+    std::size_t length(std::size_t row) const { return position + row + 1; }
+    std::size_t first(std::size_t row) const { return length(row) > window ? length(row) - window : 0; }
+    /// @}
 };
 
 /// Positions in one block of the KV cache, and keys in one panel of it: attention reduces block by block.
@@ -87,10 +94,13 @@ inline constexpr std::size_t kv_block = 64;
 /// See kv_block.
 inline constexpr std::size_t kv_panel = 16;
 
-/// Floats of scratch that one call of attention_f32 needs.
-constexpr std::size_t attention_scratch(std::size_t group, std::size_t head_dim) {
-    return group * (round_up(head_dim, lanes) + 2);  // per head: the weighted sum of values, maximum, sum of weights
+/// Floats of scratch that one call of attention_f32 needs: for each query the weighted sum of values, the maximum and
+/// the sum of weights.
+constexpr std::size_t attention_scratch(std::size_t queries, std::size_t head_dim) {
+    return queries * (round_up(head_dim, lanes) + 2);
 }
+/// Rows that are best taken by one call: some dozens of queries share each block of keys and values while it is near.
+constexpr std::size_t attention_rows(std::size_t group) { return group < 64 ? 64 / group : 1; }
 
 /// One level's kernels. docs/numerics.md states what each computes, to the bit.
 struct KernelTable {
@@ -110,7 +120,7 @@ struct KernelTable {
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.
     void (*rope)(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout);
-    /// One group of query heads at one position; writes `out` and `scratch`.
+    /// One group of query heads at some positions; writes `out` and `scratch`.
     void (*attention_f32)(const AttentionF32&);
     /// out = silu(gate) * up, n numbers; out may be gate or up
     void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);

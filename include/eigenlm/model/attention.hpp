@@ -2,8 +2,10 @@
 // Grouped-query attention (Ainslie et al., 2023) over the KV cache. Rows carry their own positions, so prefill (many
 // rows of one sequence, causal by attending to keys up to the row's own position) and decode (one row a sequence, which
 // sees the whole cache and needs no mask) are one piece of code.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 
 #include "../weights/layer.hpp"
 #include "norm.hpp"
@@ -20,7 +22,7 @@ class AttentionHeads {
           num_kv_heads_(config.num_kv_heads),
           head_dim_(config.head_dim),
           layer_(layer),
-          window_(config.window(layer)),
+          window_(config.window(layer) != 0 ? config.window(layer) : std::numeric_limits<std::size_t>::max()),
           rope_layout_(config.rope_layout),
           scale_(scale(config.head_dim)),
           q_norm_(std::move(q_norm), config.rms_norm_eps),
@@ -55,27 +57,29 @@ class AttentionHeads {
 
     /// a.q() and the caches -> a.attended
     void attend(const Pass& pass, Activations& a) const {
-        const std::size_t kv_heads = num_kv_heads_, d = head_dim_, group = num_heads_ / num_kv_heads_;
+        const std::size_t width = num_heads_ / num_kv_heads_ * head_dim_;  // of the query heads that share a kv head
+        const std::size_t at_once = attention_rows(num_heads_ / num_kv_heads_);
         for (const Segment& segment : pass.segments) {
             const LayerCache cache = segment.cache->layer(layer_);
-            const std::size_t work = segment.rows * keys(segment.cache->length() + segment.rows) * num_heads_ * d;
-            each_row(pass.compute, segment.rows * kv_heads, work, [&](std::size_t task, std::size_t thread) {
-                const std::size_t row = segment.first_row + task / kv_heads, kv_head = task % kv_heads;
-                const std::size_t first = kv_head * group * d;  // this group's query heads
-                const std::size_t length = segment.position(row) + 1;
+            const std::size_t parts = ceil_div(segment.rows, at_once), length = segment.cache->length() + segment.rows;
+            const std::size_t work = segment.rows * std::min(length, window_) * num_heads_ * head_dim_;
+            each(pass.compute, parts * num_kv_heads_, 1, work, [&](std::size_t task, std::size_t thread) {
+                const std::size_t part = parts - 1 - task / num_kv_heads_;  // those with the most keys first
+                const std::size_t row = segment.first_row + part * at_once, kv_head = task % num_kv_heads_;
+                const std::size_t rows = std::min(at_once, segment.rows - part * at_once);
                 pass.compute.kernels.attention_f32({
-                    .q = a.q()[row] + first,
+                    .q = a.q().middle(row, rows).columns(kv_head * width, width),
                     .cache = cache.head(kv_head),
                     .blocks = cache.blocks(),
                     .block_stride = cache.block_stride(),
                     .values_offset = cache.values_offset(),
-                    .value_stride = LayerCache::value_stride(d),
-                    .first = length - keys(length),
-                    .length = length,
-                    .group = group,
-                    .head_dim = d,
+                    .value_stride = LayerCache::value_stride(head_dim_),
+                    .position = segment.position(row),
+                    .window = window_,
+                    .group = num_heads_ / num_kv_heads_,
+                    .head_dim = head_dim_,
                     .scale = scale_,
-                    .out = a.attended[row] + first,
+                    .out = a.attended.middle(row, rows).columns(kv_head * width, width),
                     .scratch = a.attention(thread),
                 });
             });
@@ -87,12 +91,10 @@ class AttentionHeads {
         const FloatState state;
         return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
     }
-    /// Of `length` positions, how many the last one attends to.
-    std::size_t keys(std::size_t length) const { return window_ != 0 && window_ < length ? window_ : length; }
 
     std::size_t num_heads_, num_kv_heads_, head_dim_;
     std::size_t layer_;
-    std::size_t window_;  // positions that one attends to, its own included; 0: all
+    std::size_t window_;  // positions that one attends to at most, its own included
     RopeLayout rope_layout_;
     float scale_;
     RmsNorm q_norm_, k_norm_;  // [head_dim], or empty

@@ -19,16 +19,22 @@ namespace detail {
 inline constexpr std::size_t parallel_work = 1 << 16;
 }  // namespace detail
 
-/// Calls f(row, thread) for every row, on all threads when `work` (multiply-adds, roughly) is worth it.
+/// Calls f(i, thread) for every i < count, on all threads when `work` (multiply-adds, roughly) is worth it; `grain` at
+/// a time.
 template <class F>
-void each_row(const Compute& compute, std::size_t rows, std::size_t work, const F& f) {
+void each(const Compute& compute, std::size_t count, std::size_t grain, std::size_t work, const F& f) {
     const auto part = [&f](std::size_t begin, std::size_t end, std::size_t thread) {
-        for (std::size_t r = begin; r < end; ++r) f(r, thread);
+        for (std::size_t i = begin; i < end; ++i) f(i, thread);
     };
     if (work < detail::parallel_work)
-        part(0, rows, 0);
+        part(0, count, 0);
     else
-        compute.pool.for_each(rows, rows < 32 * compute.pool.size() ? 1 : 16, part);  // 16 rows are packed together
+        compute.pool.for_each(count, grain, part);
+}
+/// The same for rows of activations: 16 rows are packed together.
+template <class F>
+void each_row(const Compute& compute, std::size_t rows, std::size_t work, const F& f) {
+    each(compute, rows, rows < 32 * compute.pool.size() ? 1 : 16, work, f);
 }
 
 /// What products of several rows need beside their input and output, allocated once.

@@ -66,7 +66,8 @@ class Activations {
         : scratch((check(c), checked_rows(max_rows)), widest_input(c), widest_output(c)),
           max_rows_(max_rows),
           storage_(checked_mul(round_up(max_rows, 16), row_size(c), "workspace")),
-          attention_size_(round_up(attention_scratch(c.group(), c.head_dim), 64)),
+          attention_size_(
+              round_up(attention_scratch(std::min(attention_rows(c.group()), max_rows) * c.group(), c.head_dim), 64)),
           attention_(checked_mul(attention_size_, threads, "workspace")),
           config_(c) {
         resize(max_rows);
@@ -80,7 +81,8 @@ class Activations {
     bool fits(const ModelConfig& c, std::size_t threads) const {
         return hidden.cols == c.hidden_size && qkv.cols == c.qkv_size() && attended.cols == c.query_size() &&
                fed.cols == c.intermediate_size && attention_.size() >= attention_size_ * threads &&
-               attention_size_ >= attention_scratch(c.group(), c.head_dim);
+               attention_size_ >=
+                   attention_scratch(std::min(attention_rows(c.group()), max_rows_) * c.group(), c.head_dim);
     }
     /// The rows of the coming pass. Throws ArgumentError for more than max_rows().
     void resize(std::size_t rows) {

@@ -3,24 +3,34 @@
 // Online softmax (Milakov and Gimelshein, 2018; FlashAttention) with boundaries fixed at every 64 positions from 0:
 // what a position gets depends on the keys before it alone, not on how many rows are computed at once. A sliding window
 // leaves out the keys before its first one: whole blocks are passed over, in the first block that is left they weigh 0.
+//
+// Queries (heads at positions) share a block while it is near: several at once keep the multiply-adds busy.
 
-/// A head's state between blocks: the largest score so far, the weights' sum and the weighted sum of the values.
-struct AttentionState {
-    float* weighted;  // [value_stride]
-    float* maximum;
-    float* total;
+/// One query head at one position and one block of keys and values.
+struct Query {
+    const float* q;     // [head_dim]
+    float* weighted;    // so far: the weighted sum of the values, [value_stride],
+    float* maximum;     // the largest score,
+    float* total;       // and the weights' sum
+    std::size_t begin;  // which of the block's positions it attends to
+    std::size_t end;
 };
 
-/// A block of keys and values, and those of its positions that are attended to.
-struct AttentionBlock {
-    const float* keys;  // [4][head_dim][16], then the values
-    std::size_t begin, end;
-};
+/// Makes the scores of what is not attended to -infinity, whatever is there.
+inline void mask(const Query& query, float (&scores)[kv_block]) {
+    for (std::size_t i = 0; i < kv_block; i += lanes) {
+        const auto lanes_below = [i](std::size_t end) {
+            return first_lanes(end <= i ? 0 : end - i < lanes ? end - i : lanes);
+        };
+        const Vec none = set1(-__builtin_inff());
+        const Vec held = select(lanes_below(query.end), load(scores + i), none);
+        store(scores + i, select(lanes_below(query.begin), none, held));
+    }
+}
 
-/// Scores of H heads against one block of keys: all of its panels, for what is not attended to is masked. H chains of
-/// four panels each keep the multiply-adds busy.
+/// Scores of H queries against one block's keys: all of its panels, for what is not attended to is masked.
 template <std::size_t H>
-inline void block_scores(const AttentionF32& a, const float* q, const AttentionBlock& block,
+inline void block_scores(const AttentionF32& a, const Query (&query)[H], const float* keys,
                          float (&scores)[H][kv_block]) {
     constexpr std::size_t panels = kv_block / kv_panel;
     Vec score[H][panels];
@@ -30,37 +40,36 @@ inline void block_scores(const AttentionF32& a, const float* q, const AttentionB
         for (std::size_t p = 0; p < panels; ++p) score[h][p] = set1(0.0f);
     }
     for (std::size_t d = 0; d < a.head_dim; ++d) {
-        Vec keys[panels];  // [4][head_dim][16]
+        Vec key[panels];  // [4][head_dim][16]
         EIGENLM_UNROLL
-        for (std::size_t p = 0; p < panels; ++p) keys[p] = load(block.keys + (p * a.head_dim + d) * kv_panel);
+        for (std::size_t p = 0; p < panels; ++p) key[p] = load(keys + (p * a.head_dim + d) * kv_panel);
         EIGENLM_UNROLL
         for (std::size_t h = 0; h < H; ++h) {
-            const Vec in = set1(q[h * a.head_dim + d]);
+            const Vec in = set1(query[h].q[d]);
             EIGENLM_UNROLL
-            for (std::size_t p = 0; p < panels; ++p) score[h][p] = fma(in, keys[p], score[h][p]);
+            for (std::size_t p = 0; p < panels; ++p) score[h][p] = fma(in, key[p], score[h][p]);
         }
     }
-    const Vec none = set1(-__builtin_inff()), scale = set1(a.scale);
-    for (std::size_t p = 0; p < panels; ++p) {
-        const std::size_t first = p * kv_panel;
-        const auto lanes_below = [first](std::size_t position) {
-            return first_lanes(position <= first ? 0 : position - first < kv_panel ? position - first : kv_panel);
-        };
-        const Mask held = lanes_below(block.end), skipped = lanes_below(block.begin);
-        for (std::size_t h = 0; h < H; ++h)
-            store(scores[h] + first, select(skipped, none, select(held, mul(score[h][p], scale), none)));
+    const Vec scale = set1(a.scale);
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < H; ++h) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < panels; ++p) store(scores[h] + p * kv_panel, mul(score[h][p], scale));
+        if (query[h].begin != 0 || query[h].end != kv_block) mask(query[h], scores[h]);
     }
 }
 
-/// Weights of one head: scores -> exp(score - maximum) in place. Returns the factor for what the head has so far.
-inline Vec block_weights(float (&scores)[kv_block], const AttentionState& state) {
+/// Weights of one query: scores -> exp(score - maximum) in place; what it has so far is brought to the new maximum.
+inline void block_weights(const AttentionF32& a, const Query& query, float (&scores)[kv_block]) {
     Vec largest = set1(-__builtin_inff());
-    for (std::size_t first = 0; first < kv_block; first += lanes) largest = max(load(scores + first), largest);
-    const float block_maximum = max(largest), before = *state.maximum;
+    for (std::size_t i = 0; i < kv_block; i += lanes) largest = max(load(scores + i), largest);
+    const float block_maximum = max(largest), before = *query.maximum;
     const float maximum = before < block_maximum ? block_maximum : before;
     Vec weights[kv_block / lanes], totals = set1(0.0f);
+    EIGENLM_UNROLL
     for (std::size_t i = 0; i < kv_block / lanes; ++i) weights[i] = sub(load(scores + i * lanes), set1(maximum));
     exp(weights);
+    EIGENLM_UNROLL
     for (std::size_t i = 0; i < kv_block / lanes; ++i) {
         store(scores + i * lanes, weights[i]);
         totals = add(totals, weights[i]);
@@ -68,26 +77,26 @@ inline Vec block_weights(float (&scores)[kv_block], const AttentionState& state)
     const Vec correction = exp(sub(set1(before), set1(maximum)));
     alignas(64) float factor[lanes];
     store(factor, correction);
-    *state.total = *state.total * factor[0] + sum(totals);
-    *state.maximum = maximum;
-    return correction;
+    *query.total = *query.total * factor[0] + sum(totals);
+    *query.maximum = maximum;
+    for (std::size_t d = 0; d < a.value_stride; d += lanes)
+        store(query.weighted + d, mul(load(query.weighted + d), correction));
 }
 
-/// Adds the weighted values of one block to H heads' sums, 16 N numbers of each from `d` on.
+/// Adds the weighted values of positions [begin, end) of a block to H queries' sums, 16 N numbers of each from `d` on.
 template <std::size_t N, std::size_t H>
-inline void add_values(const AttentionF32& a, const AttentionBlock& block, std::size_t d,
-                       const float (&weights)[H][kv_block], const Vec (&correction)[H], float* const (&sums)[H]) {
-    const float* const values = block.keys + a.values_offset + d;  // [64][value_stride]
+inline void add_columns(const AttentionF32& a, const Query* query, const float* values,
+                        const float (*weights)[kv_block], std::size_t begin, std::size_t end, std::size_t d) {
     Vec sum[H][N];
     EIGENLM_UNROLL
     for (std::size_t h = 0; h < H; ++h) {
         EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) sum[h][i] = mul(load(sums[h] + d + i * lanes), correction[h]);
+        for (std::size_t i = 0; i < N; ++i) sum[h][i] = load(query[h].weighted + d + i * lanes);
     }
-    for (std::size_t j = block.begin; j < block.end; ++j) {
-        Vec value[N];
+    for (std::size_t j = begin; j < end; ++j) {
+        Vec value[N];  // [64][value_stride]
         EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) value[i] = load(values + j * a.value_stride + i * lanes);
+        for (std::size_t i = 0; i < N; ++i) value[i] = load(values + j * a.value_stride + d + i * lanes);
         EIGENLM_UNROLL
         for (std::size_t h = 0; h < H; ++h) {
             const Vec weight = set1(weights[h][j]);
@@ -98,52 +107,82 @@ inline void add_values(const AttentionF32& a, const AttentionBlock& block, std::
     EIGENLM_UNROLL
     for (std::size_t h = 0; h < H; ++h) {
         EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) store(sums[h] + d + i * lanes, sum[h][i]);
+        for (std::size_t i = 0; i < N; ++i) store(query[h].weighted + d + i * lanes, sum[h][i]);
     }
 }
-
-/// Takes one block of keys and values into the states of H heads.
 template <std::size_t H>
-inline void attend_block(const AttentionF32& a, const float* q, const AttentionBlock& block,
-                         const AttentionState (&states)[H]) {
-    alignas(64) float weights[H][kv_block];
-    block_scores(a, q, block, weights);
-    Vec correction[H];
-    float* sums[H];
-    for (std::size_t h = 0; h < H; ++h) {
-        correction[h] = block_weights(weights[h], states[h]);
-        sums[h] = states[h].weighted;
-    }
+inline void add_values(const AttentionF32& a, const Query* query, const float* values, const float (*weights)[kv_block],
+                       std::size_t begin, std::size_t end) {
+    if (begin >= end) return;
     std::size_t d = 0;
-    for (; d + 4 * lanes <= a.value_stride; d += 4 * lanes) add_values<4>(a, block, d, weights, correction, sums);
-    for (; d < a.value_stride; d += lanes) add_values<1>(a, block, d, weights, correction, sums);
+    for (; d + 4 * lanes <= a.value_stride; d += 4 * lanes) add_columns<4, H>(a, query, values, weights, begin, end, d);
+    for (; d < a.value_stride; d += lanes) add_columns<1, H>(a, query, values, weights, begin, end, d);
+}
+
+/// Takes one block of keys and values into H queries.
+template <std::size_t H>
+inline void attend_block(const AttentionF32& a, const Query (&query)[H], const float* block) {
+    alignas(64) float weights[H][kv_block];
+    block_scores(a, query, block, weights);
+    std::size_t begin = 0, end = kv_block;  // of the positions that all attend to
+    for (std::size_t h = 0; h < H; ++h) {
+        block_weights(a, query[h], weights[h]);
+        begin = query[h].begin > begin ? query[h].begin : begin;
+        end = query[h].end < end ? query[h].end : end;
+    }
+    const float* const values = block + a.values_offset;
+    if constexpr (H == 1) return add_values<1>(a, query, values, weights, begin, end);
+    if (begin > end) begin = end = kv_block;  // there are none
+    for (std::size_t h = 0; h < H; ++h)
+        add_values<1>(a, query + h, values, weights + h, query[h].begin, query[h].end < begin ? query[h].end : begin);
+    add_values<H>(a, query, values, weights, begin, end);
+    for (std::size_t h = 0; h < H; ++h)
+        add_values<1>(a, query + h, values, weights + h, query[h].begin > end ? query[h].begin : end, query[h].end);
+}
+
+/// H queries from number `first` on and the block that begins at position `begin`. Queries are numbered head by head,
+/// row by row.
+template <std::size_t H>
+inline void attend(const AttentionF32& a, std::size_t first, std::size_t begin, const float* block) {
+    Query query[H];
+    for (std::size_t h = 0; h < H; ++h) {
+        const std::size_t row = (first + h) / a.group, head = (first + h) % a.group;
+        float* const weighted = a.scratch + (first + h) * (a.value_stride + 2);
+        const std::size_t skipped = a.first(row), length = a.length(row);
+        query[h] = {a.q[row] + head * a.head_dim,
+                    weighted,
+                    weighted + a.value_stride,
+                    weighted + a.value_stride + 1,
+                    skipped > begin ? skipped - begin : 0,
+                    length - begin < kv_block ? length - begin : kv_block};
+    }
+    attend_block(a, query, block);
 }
 
 inline void attention_f32(const AttentionF32& a) {
-    const auto state_of = [&a](std::size_t head) {
-        float* const weighted = a.scratch + head * (a.value_stride + 2);
-        return AttentionState{weighted, weighted + a.value_stride, weighted + a.value_stride + 1};
-    };
-    for (std::size_t head = 0; head < a.group; ++head) {
-        const AttentionState state = state_of(head);
-        for (std::size_t d = 0; d < a.value_stride; ++d) state.weighted[d] = 0.0f;
-        *state.maximum = -__builtin_inff();
-        *state.total = 0.0f;
+    const std::size_t rows = a.q.rows, queries = rows * a.group;
+    for (std::size_t i = 0; i < queries; ++i) {
+        float* const weighted = a.scratch + i * (a.value_stride + 2);
+        for (std::size_t d = 0; d < a.value_stride; ++d) weighted[d] = 0.0f;
+        weighted[a.value_stride] = -__builtin_inff();
+        weighted[a.value_stride + 1] = 0.0f;
     }
-    for (std::size_t begin = a.first / kv_block * kv_block; begin < a.length; begin += kv_block) {
-        const AttentionBlock block = {a.cache + a.blocks[begin / kv_block] * a.block_stride,
-                                      a.first > begin ? a.first - begin : 0,
-                                      a.length - begin < kv_block ? a.length - begin : kv_block};
-        std::size_t head = 0;  // a group shares each block while it is in cache
-        if constexpr (Tiles::heads == 2)
-            for (; head + 2 <= a.group; head += 2)
-                attend_block<2>(a, a.q + head * a.head_dim, block, {state_of(head), state_of(head + 1)});
-        for (; head < a.group; ++head) attend_block<1>(a, a.q + head * a.head_dim, block, {state_of(head)});
+    for (std::size_t begin = a.first(0) / kv_block * kv_block; begin < a.length(rows - 1); begin += kv_block) {
+        const float* const block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
+        // Rows before `from` lie before this block; the windows of those from `to` on begin behind it.
+        const std::size_t from = begin > a.position ? begin - a.position : 0;
+        std::size_t to = rows;
+        while (a.first(to - 1) >= begin + kv_block) --to;
+        std::size_t query = from * a.group;
+        if constexpr (Tiles::queries > 1)
+            for (; query + Tiles::queries <= to * a.group; query += Tiles::queries)
+                attend<Tiles::queries>(a, query, begin, block);
+        for (; query < to * a.group; ++query) attend<1>(a, query, begin, block);
     }
-    for (std::size_t head = 0; head < a.group; ++head) {
-        const AttentionState state = state_of(head);
-        const Vec inverse = set1(1.0f / *state.total);
-        float* const out = a.out + head * a.head_dim;
-        each_vector(a.head_dim, [&](auto at, auto put) { put(out, mul(at(state.weighted), inverse)); });
+    for (std::size_t i = 0; i < queries; ++i) {
+        const float* const weighted = a.scratch + i * (a.value_stride + 2);
+        const Vec inverse = set1(1.0f / weighted[a.value_stride + 1]);
+        float* const out = a.out[i / a.group] + i % a.group * a.head_dim;
+        each_vector(a.head_dim, [&](auto at, auto put) { put(out, mul(at(weighted), inverse)); });
     }
 }

@@ -118,7 +118,7 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 /// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16; with bf16 twelve of half sums
 /// and four of weights, of which one is read again.
 struct Tiles {
-    static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, heads = 1;
+    static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, queries = 1;
 };
 
 // Each builds on those before it.

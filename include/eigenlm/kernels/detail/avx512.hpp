@@ -101,9 +101,9 @@ inline float max(Vec v) {
 }
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
-/// 24 sums, four panels' weights and an input fill 29 of 32 registers; 24 half sums of bf16 likewise.
+/// 24 sums, four panels' weights and an input fill 29 of 32 registers; 9 sums of bf16 with their 18 halves likewise.
 struct Tiles {
-    static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 12, row_panels = 8, heads = 2;
+    static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 9, row_panels = 8, queries = 6;
 };
 
 // Each builds on those before it.

@@ -129,33 +129,36 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
     }
 }
 
-inline void attention_f32(const AttentionF32& a) {
-    const auto q = map(a.q, a.group, a.head_dim, a.head_dim);
-    std::vector<float> memory(a.group * a.length);
-    Matrix weights(memory.data(), index(a.group), index(a.length),
-                   RowStride(index(a.length)));  // a plain softmax over the whole row
-    const std::size_t first_panel = a.first / kv_panel * kv_panel, first_block = a.first / kv_block * kv_block;
-    for (std::size_t begin = first_panel; begin < a.length; begin += kv_panel) {
+/// One row: a plain softmax over all its keys.
+inline void attend(const AttentionF32& a, std::size_t row) {
+    const std::size_t first = a.first(row), length = a.length(row);
+    const auto q = map(a.q[row], a.group, a.head_dim, a.head_dim);
+    std::vector<float> memory(a.group * length);
+    Matrix weights(memory.data(), index(a.group), index(length), RowStride(index(length)));
+    for (std::size_t begin = first / kv_panel * kv_panel; begin < length; begin += kv_panel) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
         const auto keys = map(block + begin % kv_block * a.head_dim, a.head_dim, kv_panel, kv_panel);
-        const Index valid = index(a.length - begin < kv_panel ? a.length - begin : kv_panel);
+        const Index valid = index(length - begin < kv_panel ? length - begin : kv_panel);
         weights.middleCols(index(begin), valid).noalias() = q.lazyProduct(keys.leftCols(valid)) * a.scale;
     }
     for (Index head = 0; head < weights.rows(); ++head) {
-        auto row = weights.row(head).tail(index(a.length - a.first)).array();
-        row = (row - row.maxCoeff()).exp();
-        row /= row.sum();
+        auto own = weights.row(head).tail(index(length - first)).array();
+        own = (own - own.maxCoeff()).exp();
+        own /= own.sum();
     }
-    Matrix out(a.out, index(a.group), index(a.head_dim), RowStride(index(a.head_dim)));
+    Matrix out(a.out[row], index(a.group), index(a.head_dim), RowStride(index(a.head_dim)));
     out.setZero();
-    for (std::size_t begin = first_block; begin < a.length; begin += kv_block) {
+    for (std::size_t begin = first / kv_block * kv_block; begin < length; begin += kv_block) {
         const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
-        const std::size_t valid = a.length - begin < kv_block ? a.length - begin : kv_block;
-        const std::size_t skipped = a.first > begin ? a.first - begin : 0;
+        const std::size_t valid = length - begin < kv_block ? length - begin : kv_block;
+        const std::size_t skipped = first > begin ? first - begin : 0;
         const auto values =
             map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
         out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)).lazyProduct(values);
     }
+}
+inline void attention_f32(const AttentionF32& a) {
+    for (std::size_t row = 0; row < a.q.rows; ++row) attend(a, row);
 }
 
 inline void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
