@@ -213,6 +213,27 @@ TEST_P(ExactAttention, OfRowsTogetherIsThatOfEachAlone) {
         }
 }
 
+TEST_P(ExactAttention, OfARowDoesNotSeeLaterPositions) {  // NaNs there, which even a weight of 0 would let through
+    for (const std::size_t group : {1u, 3u, 7u}) {
+        Scene scene(group, 20, 192, 3);
+        const auto storage = scene.cache(0, 192);
+        const std::size_t width = group * 20;
+        const auto finite = scene.run_rows(GetParam(), 0, 60, 70, 1000, storage);
+        for (const std::size_t at : {0u, 1u, 5u, 57u, 58u, 59u}) {
+            for (std::size_t d = 0; d < 20; ++d)
+                scene.keys[(70 + at) * 20 + d] = scene.values[(70 + at) * 20 + d] = nan;
+            const auto out = scene.run_rows(GetParam(), 0, 60, 70, 1000, scene.cache(0, 192));
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                ASSERT_EQ(std::isnan(out[i]), i / width >= at) << i << ", NaN from row " << at;
+                if (i / width < at) {
+                    ASSERT_EQ(out[i], finite[i]);
+                }
+            }
+            scene = Scene(group, 20, 192, 3);
+        }
+    }
+}
+
 TEST_P(ExactAttention, HasThePortableLevelsBits) {
     for (std::size_t group = 1; group <= 5; ++group)
         for (const std::size_t head_dim : {1u, 6u, 16u, 17u, 64u, 80u, 128u}) {

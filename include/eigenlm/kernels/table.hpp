@@ -2,6 +2,7 @@
 // The seam between the model and the machine: one table of plain functions per level. No vector type crosses it.
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 #include "../base/types.hpp"
 #include "cpu.hpp"
@@ -100,7 +101,11 @@ constexpr std::size_t attention_scratch(std::size_t queries, std::size_t head_di
     return queries * (round_up(head_dim, lanes) + 2);
 }
 /// Rows that are best taken by one call: some dozens of queries share each block of keys and values while it is near.
-constexpr std::size_t attention_rows(std::size_t group) { return group < 64 ? 64 / group : 1; }
+/// Kernels take up to six queries at once.
+constexpr std::size_t attention_rows(std::size_t group) {
+    const std::size_t sixes = 6 / std::gcd(std::size_t{6}, group), rows = 96 / group / sixes * sixes;
+    return rows != 0 ? rows : 1;
+}
 
 /// One level's kernels. docs/numerics.md states what each computes, to the bit.
 struct KernelTable {

@@ -48,8 +48,11 @@ inline std::vector<std::size_t> windows_by_type(const JsonObject& json, std::siz
                                                         " layers, found " + std::to_string(types.size()));
     std::vector<std::size_t> windows(num_layers, 0);
     for (std::size_t l = 0; l < num_layers; ++l) {
-        const bool sliding = types[l] == "sliding_attention";
-        if (!sliding && types[l] != "full_attention")
+        const auto type_is = [&type = types[l]](std::string_view name) {
+            return type.is_string() && type.get_ref<const std::string&>() == name;
+        };
+        const bool sliding = type_is("sliding_attention");
+        if (!sliding && !type_is("full_attention"))
             throw UnsupportedError(
                 json.path("layer_types"),
                 types[l].dump(-1, ' ', true, nlohmann::json::error_handler_t::replace).substr(0, 80) +
@@ -196,8 +199,9 @@ inline std::vector<TokenId> read_eos(const JsonObject& json, std::size_t vocab_s
     const auto& field = json.raw().at("eos_token_id");
     const nlohmann::json list = field.is_array() ? field : nlohmann::json::array({field});
     for (const auto& id : list) {
-        if (id.is_number_integer() && !id.is_number_unsigned() && id < 0) continue;  // files write -1 for "none"
-        if (!id.is_number_integer() || id >= vocab_size)
+        const bool integer = id.is_number_integer();
+        if (integer && !id.is_number_unsigned() && id.get<std::int64_t>() < 0) continue;  // files write -1 for "none"
+        if (!integer || id.get<std::uint64_t>() >= vocab_size)
             throw FormatError(json.path("eos_token_id"), "expected ids in [0, " + std::to_string(vocab_size) +
                                                              "), found " + id.dump().substr(0, 80));
         ids.push_back(id.get<TokenId>());

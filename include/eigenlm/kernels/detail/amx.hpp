@@ -200,7 +200,8 @@ inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t 
             if (tiles.end == chunks) pending.begin(r, r + 2 * height < stop ? r + 2 * height : stop, panel, tiles.sums);
         }
     };
-    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, multiply);
+    alignas(64) float local[avx512::local_sums<2>];
+    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, local, multiply);
     pending.finish();
 }
 

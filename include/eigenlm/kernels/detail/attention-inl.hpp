@@ -177,6 +177,8 @@ inline void attention_f32(const AttentionF32& a) {
         if constexpr (Tiles::queries > 1)
             for (; query + Tiles::queries <= to * a.group; query += Tiles::queries)
                 attend<Tiles::queries>(a, query, begin, block);
+        if constexpr (Tiles::queries > 2)
+            for (; query + 2 <= to * a.group; query += 2) attend<2>(a, query, begin, block);
         for (; query < to * a.group; ++query) attend<1>(a, query, begin, block);
     }
     for (std::size_t i = 0; i < queries; ++i) {

@@ -255,14 +255,17 @@ inline void multiply_rows(const M& m, std::size_t first, std::size_t last) {
 
 /// Rows at a time for which sums find room on the stack.
 inline constexpr std::size_t local_rows = 256;
+template <std::size_t G>
+inline constexpr std::size_t local_sums = (local_rows + 16) * G* lanes;
 
 /// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums
 /// of rows [row, stop) over a part of the inputs, and what the epilogue makes of them where it is the last part.
-/// part.sums has room for 16 rows more. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs`
+/// part.sums has room for 16 rows more; they are in m.partial, or in `local`, which has room for local_sums<G>.
+/// `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs`
 /// inputs (0: once for a part).
 template <std::size_t G, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
-                          std::size_t step_inputs, const Multiply& multiply) {
+                          std::size_t step_inputs, float* local, const Multiply& multiply) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
     // Inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
@@ -272,7 +275,6 @@ inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::
     // second-level cache: then all panels' sums wait for the next inputs.
     const bool whole = inputs * rows * sizeof(Weight) <= (1u << 20) || m.partial_size < slot * (last + G);
     const std::size_t step = whole ? inputs : near;
-    alignas(64) float local[(local_rows + 16) * G * lanes];
     for (std::size_t begin = 0; begin < inputs; begin += step) {
         const std::size_t end = begin + step < inputs ? begin + step : inputs;
         for (std::size_t panel = first; panel < last; panel += G) {
@@ -343,7 +345,8 @@ inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
                        block.sums + (done - row) * part.stride, part.stride);
         });
     };
-    multiply_many<G>(m, first, last, Rows * P / G, 0, multiply);
+    alignas(64) float local[local_sums<G>];
+    multiply_many<G>(m, first, last, Rows * P / G, 0, local, multiply);
 }
 
 template <std::size_t Rows, std::size_t P, class M>
