@@ -212,7 +212,7 @@ class Bench {
     /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
     void serve() {
         const auto model = load(options_.dtypes.front(), options_.threads.front());
-        Runner runner(model, options_.prompts.front() + options_.generated.front() + 1, 1, options_.prefill_rows);
+        Runner runner(model, longest(options_.prompts) + longest(options_.generated) + 1, 1, options_.prefill_rows);
         const auto answer = [](const nlohmann::ordered_json& json) { std::cout << json.dump() << std::endl; };
         answer(
             {{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." +
@@ -233,6 +233,10 @@ class Bench {
     }
 
   private:
+    static std::size_t longest(const std::vector<std::size_t>& sizes) {
+        return sizes.empty() ? 0 : *std::ranges::max_element(sizes);
+    }
+
     std::shared_ptr<const eigenlm::Model> load(const std::string& dtype, std::size_t threads) const {
         const eigenlm::ModelOptions model_options = {.threads = threads,
                                                      .dtype = eigenlm::weight_type_from_string(dtype, "--dtype"),
@@ -256,9 +260,6 @@ class Bench {
                      {{"dram_read_gb_s", dram_->gb_s(pool)},
                       {"fma_f32_gflops", ceilings::fma_f32_gflops(pool, isa, 0.05)},
                       {"bf16_gflops", ceilings::bf16_gflops(pool, isa, 0.05)}}}};
-        const auto longest = [](const std::vector<std::size_t>& sizes) {
-            return sizes.empty() ? 0 : *std::ranges::max_element(sizes);
-        };
         for (const std::size_t batch : options_.batches) {
             Runner runner(
                 model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,

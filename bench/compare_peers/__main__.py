@@ -13,10 +13,12 @@ random prompt and a few greedy ids to decode; the ratios are medians of the roun
 """
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
 import random
+import select
 import signal
 import statistics
 import subprocess
@@ -28,18 +30,30 @@ import models
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+def die_with_parent():
+    """In a child: a stopped process would otherwise outlive a killed one that had stopped it."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Worker:
     """An engine's process; runs only while it is asked."""
 
-    def __init__(self, name, command, environment):
-        self.name = name
+    def __init__(self, name, command, environment, patience):
+        self.name, self.patience = name, patience
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
-        )
-        self.about = self.answer()["about"]
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+        try:
+            self.about = self.answer()["about"]
+        except BaseException:
+            self.close()
+            raise
         self.process.send_signal(signal.SIGSTOP)
 
     def answer(self):
+        if not select.select([self.process.stdout], [], [], self.patience)[0]:
+            raise RuntimeError(f"{self.name} has not answered for {self.patience} s")
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended with status {self.process.wait()}")
@@ -69,7 +83,7 @@ def start(name, options, paths, dtype):
             {"paths": {k: str(v) for k, v in paths.items()}, "dtype": dtype, "threads": options.threads, "context": context}
         )
         command = [sys.executable, pathlib.Path(__file__).parent, "--worker", name, settings]
-    return Worker(name, [str(part) for part in command], environment)
+    return Worker(name, [str(part) for part in command], environment, options.patience)
 
 
 def measure(workers, options, prompt, vocab):
@@ -78,13 +92,16 @@ def measure(workers, options, prompt, vocab):
     source = random.Random(prompt)
     for round_number in range(options.rounds + 1):
         request = {"prompt": [source.randrange(1, vocab) for _ in range(prompt)], "generate": options.n_gen}
-        answers = {worker.name: worker.ask(request) for worker in workers}
+        turns = source.sample(workers, len(workers))  # nobody always follows the same one
+        answers = {worker.name: worker.ask(request) for worker in turns}
         if round_number == 0:  # warms up
             continue
         for name, answer in answers.items():
             rates[name]["prefill"].append(prompt / answer["prefill"])
             rates[name]["decode"].append(options.n_gen / answer["decode"])
             ours = answers["eigenlm"]["ids"]
+            if len(answer["ids"]) != len(ours):
+                raise RuntimeError(f"{name} has made {len(answer['ids'])} ids instead of {len(ours)}")
             same = next((i for i, (a, b) in enumerate(zip(ours, answer["ids"])) if a != b), len(ours))
             rates[name]["same_ids"].append(same)
     return rates
@@ -99,7 +116,7 @@ def table(rates, about, dtype, prompt, n_gen):
             ratios = [a / b for a, b in zip(ours[test], own[test])]
             row[test] = {
                 "tokens_per_s": statistics.median(own[test]),
-                "eigenlm_is_faster_by": statistics.median(ratios), "least": min(ratios), "most": max(ratios),
+                "eigenlm_times_as_fast": statistics.median(ratios), "least": min(ratios), "most": max(ratios),
             }  # fmt: skip
         row["same_ids"] = statistics.median(own["same_ids"])
         rows.append(row)
@@ -112,7 +129,7 @@ def print_rows(rows):
         for test, label in (("prefill", row["prompt"]), ("decode", row["generated"])):
             r = row[test]
             cells += [str(label), f"{r['tokens_per_s']:.1f}"]
-            ratio = f"{r['eigenlm_is_faster_by']:.2f}x ({r['least']:.2f} .. {r['most']:.2f})"
+            ratio = f"{r['eigenlm_times_as_fast']:.2f}x ({r['least']:.2f} .. {r['most']:.2f})"
             cells.append("" if row["engine"] == "eigenlm" else ratio)
         cells.append(f"{row['same_ids']:.0f} of {row['generated'] + 1}")
         print("| " + " | ".join(cells) + " |", flush=True)
@@ -123,6 +140,12 @@ def cpu_name():
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
+def positive(text):
+    if int(text) <= 0:
+        raise argparse.ArgumentTypeError("expected a positive number")
+    return int(text)
+
+
 def parse():
     parser = argparse.ArgumentParser(
         prog="compare_peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -131,10 +154,11 @@ def parse():
     parser.add_argument("--shape", default="qwen2.5-0.5b", choices=models.SHAPES)
     parser.add_argument("--engines", nargs="+", default=known, choices=known, metavar="ENGINE", help=" ".join(known))
     parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
-    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count())
-    parser.add_argument("-p", "--prompt", type=int, nargs="+", default=[256], help="tokens of the prompts")
-    parser.add_argument("-n", "--n-gen", type=int, default=32, help="tokens to decode behind each")
-    parser.add_argument("-r", "--rounds", type=int, default=9, help="rounds, after one that warms up")
+    parser.add_argument("-t", "--threads", type=positive, default=os.cpu_count())
+    parser.add_argument("-p", "--prompt", type=positive, nargs="+", default=[256], help="tokens of the prompts")
+    parser.add_argument("-n", "--n-gen", type=positive, default=32, help="tokens to decode behind each")
+    parser.add_argument("--patience", type=positive, default=900, help="seconds after which an engine has hung")
+    parser.add_argument("-r", "--rounds", type=positive, default=9, help="rounds, after one that warms up")
     parser.add_argument("--models", default=ROOT / "build/peers", help="folder of the models, made where missing")
     parser.add_argument("--throughput", default=ROOT / "build/release/bench/throughput", help="eigenlm's program")
     parser.add_argument("-o", "--output", default="md", choices=["md", "json"])
@@ -148,19 +172,20 @@ def main():
         name, settings = options.worker[0], json.loads(options.worker[1])
         settings["paths"] = {k: pathlib.Path(v) for k, v in settings["paths"].items()}
         return engines.serve(name, **settings)
-    paths = models.make(options.models, options.shape)
-    vocab = models.SHAPES[options.shape]["vocab_size"]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     names = ["eigenlm"] + [name for name in options.engines if name != "eigenlm"]
+    paths = models.make(options.models, options.shape, names, options.dtype)
+    vocab = models.SHAPES[options.shape]["vocab_size"]
     all_rows = []
     if options.output == "md":
         print(f"{options.shape}, {options.threads} threads, {options.rounds} rounds, {cpu_name()}\n")
-        print("| engine | dtype | prompt | tokens/s | eigenlm is faster by | decoded | tokens/s | eigenlm is faster by | same ids |")
+        print("| engine | dtype | prompt | tokens/s | eigenlm ÷ it | decoded | tokens/s | eigenlm ÷ it | same ids |")
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for dtype in options.dtype:
         workers = []
         try:
             for name in names:
-                if name == "ctranslate2" and dtype != "f32":  # has no other 16-bit or full type on CPUs
+                if name == "ctranslate2" and dtype != "f32":  # knows no bf16 on CPUs
                     continue
                 workers.append(start(name, options, paths, dtype))
             about = {worker.name: worker.about for worker in workers}

@@ -20,15 +20,19 @@ def package_version(*names):
 
 class LlamaCpp:
     def __init__(self, paths, dtype, threads, context):
+        import gguf
         import llama_cpp
 
         self.api = api = llama_cpp
-        self.about = f"{package_version('llama-cpp-python')}; {dtype} weights, f16 cache, batches of 512"
+        self.about = f"{package_version('llama-cpp-python')}; {dtype} weights and cache, batches of 512"
         api.llama_backend_init()
         path = paths[f"gguf_{dtype}"] / "model.gguf"
-        self.model = api.llama_model_load_from_file(str(path).encode(), api.llama_model_default_params())
+        params = api.llama_model_default_params()
+        params.use_mmap = False  # pages of a file would be the first to go while others work
+        self.model = api.llama_model_load_from_file(str(path).encode(), params)
         params = api.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = context, 512, 512
+        params.n_ctx, params.n_batch, params.n_ubatch = context, max(512, context), 512
+        params.type_k = params.type_v = int(gguf.GGMLQuantizationType[dtype.upper()])
         params.n_threads = params.n_threads_batch = threads
         self.context = api.llama_init_from_model(self.model, params)
         self.vocab = api.llama_vocab_n_tokens(api.llama_model_get_vocab(self.model))
@@ -45,8 +49,7 @@ class LlamaCpp:
     def generate(self, prompt, n):
         self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
         times = [time.perf_counter()]
-        batches = [prompt[i : i + 512] for i in range(0, len(prompt), 512)]
-        ids = [[self.step(batch) for batch in batches][-1]]
+        ids = [self.step(prompt)]  # in parts of n_ubatch; logits of the last one only
         times.append(time.perf_counter())
         for _ in range(n):
             ids.append(self.step(ids[-1:]))
@@ -59,9 +62,9 @@ class OpenVino:
         import openvino_genai
 
         self.api = openvino_genai
-        self.about = f"{package_version('openvino-genai')}; weights exported as f32, inference precision {dtype}"
+        self.about = f"{package_version('openvino-genai')}; weights exported as f32, inference and cache precision {dtype}"
         self.pipeline = openvino_genai.LLMPipeline(
-            paths["openvino"], "CPU", INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=dtype
+            paths["openvino"], "CPU", INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=dtype, KV_CACHE_PRECISION=dtype
         )
 
     def generate(self, prompt, n):
@@ -90,18 +93,14 @@ class CTranslate2:
         )
         self.tokens = json.loads((paths["ctranslate2"] / "vocabulary.json").read_text())
 
-    def run(self, tokens, n):
-        begin = time.perf_counter()
-        result = self.generator.generate_batch(
-            [tokens], max_length=n, min_length=n, include_prompt_in_result=False, sampling_topk=1
-        )
-        return time.perf_counter() - begin, result[0].sequences_ids[0]
-
     def generate(self, prompt, n):
         tokens = [self.tokens[i] for i in prompt]
-        prefill, _ = self.run(tokens, 1)
-        both, ids = self.run(tokens, n + 1)
-        return prefill, both - prefill, ids
+        times = [time.perf_counter()]
+        result = self.generator.generate_batch(
+            [tokens], max_length=n + 1, min_length=n + 1, include_prompt_in_result=False, sampling_topk=1,
+            callback=lambda step: times.append(time.perf_counter()),
+        )  # fmt: skip
+        return times[1] - times[0], times[-1] - times[1], result[0].sequences_ids[0]
 
 
 class Transformers:

@@ -143,17 +143,18 @@ def write_ctranslate2(folder, source):
     run(converter, "--model", source, "--output_dir", folder, "--quantization", "float32", "--force")
 
 
-def make(folder, shape):
-    """Writes what is missing in `folder` and returns the paths by format."""
+def make(folder, shape, engines, dtypes):
+    """Writes what these engines need and is missing in `folder`; returns the paths by format."""
     root = pathlib.Path(folder) / shape
     source = root / "hugging_face"
-    made = {
-        "hugging_face": lambda path: write_hugging_face(path, shape),
-        "gguf_f32": lambda path: write_gguf(path, source, "f32"),
-        "gguf_bf16": lambda path: write_gguf(path, source, "bf16"),
-        "openvino": lambda path: write_openvino(path, source),
-        "ctranslate2": lambda path: write_ctranslate2(path, source),
-    }
+    made = {"hugging_face": lambda path: write_hugging_face(path, shape)}
+    if "llama.cpp" in engines:
+        for dtype in dtypes:
+            made[f"gguf_{dtype}"] = lambda path, dtype=dtype: write_gguf(path, source, dtype)
+    if "openvino-genai" in engines:
+        made["openvino"] = lambda path: write_openvino(path, source)
+    if "ctranslate2" in engines and "f32" in dtypes:
+        made["ctranslate2"] = lambda path: write_ctranslate2(path, source)
     for name, write in made.items():
         path = root / name
         if (path / "complete").exists():
