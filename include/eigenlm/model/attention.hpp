@@ -57,12 +57,12 @@ class AttentionHeads {
 
     /// a.q() and the caches -> a.attended
     void attend(const Pass& pass, Activations& a) const {
-        const std::size_t width = num_heads_ / num_kv_heads_ * head_dim_;  // of the query heads that share a kv head
+        const std::size_t group = num_heads_ / num_kv_heads_, width = group * head_dim_;  // that share a kv head
         for (const Segment& segment : pass.segments) {
             const LayerCache cache = segment.cache->layer(layer_);
             // Several parts for each thread: they take different times.
             const std::size_t share = ceil_div(segment.rows * num_kv_heads_, 4 * pass.compute.pool.size());
-            const std::size_t at_once = std::min(attention_rows(num_heads_ / num_kv_heads_), share);
+            const std::size_t at_once = std::min(attention_rows(group), share);
             const std::size_t parts = ceil_div(segment.rows, at_once), length = segment.cache->length() + segment.rows;
             const std::size_t work = segment.rows * std::min(length, window_) * num_heads_ * head_dim_;
             each(pass.compute, parts * num_kv_heads_, 1, work, [&](std::size_t task, std::size_t thread) {
@@ -78,7 +78,7 @@ class AttentionHeads {
                     .value_stride = LayerCache::value_stride(head_dim_),
                     .position = segment.position(row),
                     .window = window_,
-                    .group = num_heads_ / num_kv_heads_,
+                    .group = group,
                     .head_dim = head_dim_,
                     .scale = scale_,
                     .out = a.attended.middle(row, rows).columns(kv_head * width, width),

@@ -66,8 +66,7 @@ class Activations {
         : scratch((check(c), checked_rows(max_rows)), widest_input(c), widest_output(c)),
           max_rows_(max_rows),
           storage_(checked_mul(round_up(max_rows, 16), row_size(c), "workspace")),
-          attention_size_(
-              round_up(attention_scratch(std::min(attention_rows(c.group()), max_rows) * c.group(), c.head_dim), 64)),
+          attention_size_(attention_size(c, max_rows)),
           attention_(checked_mul(attention_size_, threads, "workspace")),
           config_(c) {
         resize(max_rows);
@@ -81,8 +80,7 @@ class Activations {
     bool fits(const ModelConfig& c, std::size_t threads) const {
         return hidden.cols == c.hidden_size && qkv.cols == c.qkv_size() && attended.cols == c.query_size() &&
                fed.cols == c.intermediate_size && attention_.size() >= attention_size_ * threads &&
-               attention_size_ >=
-                   attention_scratch(std::min(attention_rows(c.group()), max_rows_) * c.group(), c.head_dim);
+               attention_size_ >= attention_size(c, max_rows_);
     }
     /// The rows of the coming pass. Throws ArgumentError for more than max_rows().
     void resize(std::size_t rows) {
@@ -131,6 +129,11 @@ class Activations {
     }
     static std::size_t widest_output(const ModelConfig& c) {
         return std::max({c.hidden_size, c.qkv_size(), gate_up_outputs(c)});
+    }
+    /// Floats of one thread's scratch for attention.
+    static std::size_t attention_size(const ModelConfig& c, std::size_t max_rows) {
+        const std::size_t rows = std::min(attention_rows(c.group()), max_rows);
+        return round_up(attention_scratch(rows * c.group(), c.head_dim), 64);
     }
     /// From one row to the next: rows that lie 4 KiB or a multiple apart would share a few lines of the caches.
     static std::size_t stride(std::size_t cols) {
