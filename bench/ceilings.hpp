@@ -140,8 +140,8 @@ inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double se
     return fma_f32_gflops(pool, isa, seconds);
 }
 
-/// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, from pages of 4 KiB or huge ones, with or without
-/// fetching 4 KiB ahead, whichever turns out best here.
+/// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, far apart or side by side in runs of 32 KiB, from
+/// pages of 4 KiB or huge ones, with or without fetching 4 KiB ahead, whichever turns out best here.
 class DramRead {
   public:
     /// Two buffers of `size` bytes, which should be several times the caches'.
@@ -151,15 +151,17 @@ class DramRead {
         for (int round = 0; round < 3; ++round)
             for (const bool huge : {false, true})
                 for (const std::size_t streams : {1u, 4u, 8u})
-                    for (const bool ahead : {false, true})
-                        if (const double found = read(pool, {huge, streams, ahead}); found > best)
-                            best = found, best_ = {huge, streams, ahead};
+                    for (const bool far_apart : {true, false})
+                        for (const bool ahead : {false, true})
+                            if (const Way way = {huge, streams, far_apart, ahead}; streams != 1 || far_apart)
+                                if (const double found = read(pool, way); found > best) best = found, best_ = way;
         (best_.huge ? small_ : huge_) = {};
     }
     /// GB/s, once through everything.
     double gb_s(eigenlm::ThreadPool& pool) const { return read(pool, best_); }
     std::string how() const {
-        return std::to_string(best_.streams) + " streams a thread, " + (best_.huge ? "huge" : "4 KiB") + " pages" +
+        return std::to_string(best_.streams) + (best_.streams == 1 ? " stream" : " streams") +
+               (best_.far_apart ? "" : " side by side") + " a thread, " + (best_.huge ? "huge" : "4 KiB") + " pages" +
                (best_.ahead ? ", fetching ahead" : "");
     }
 
@@ -168,7 +170,7 @@ class DramRead {
     struct Way {
         bool huge = false;
         std::size_t streams = 1;
-        bool ahead = false;
+        bool far_apart = true, ahead = false;
     };
 
     struct Pages {
@@ -195,17 +197,21 @@ class DramRead {
         char* data = nullptr;
         std::size_t size = 0;
     };
+    /// Each stream reads `run` bytes, then the streams go on behind the last one's.
     template <std::size_t Streams, bool Ahead>
-    static void read_part(const char* data, std::size_t bytes) {
+    static void read_part(const char* data, std::size_t bytes, std::size_t run) {
+        constexpr std::size_t distance = 4096;
         Line sums[Streams] = {};
-        const std::size_t part = bytes / Streams / 64 * 64;
-        for (std::size_t i = 0; i < part; i += 64) {
-            EIGENLM_UNROLL
-            for (std::size_t s = 0; s < Streams; ++s) {
-                if constexpr (Ahead) __builtin_prefetch(data + s * part + i + 4096);
-                sums[s] |= *reinterpret_cast<const Line*>(data + s * part + i);
+        for (const char* const end = data + bytes / (Streams * run) * (Streams * run); data != end;
+             data += Streams * run)
+            for (std::size_t i = 0; i < run; i += 64) {
+                const std::size_t ahead = i + distance < run ? distance : distance + (Streams - 1) * run;
+                EIGENLM_UNROLL
+                for (std::size_t s = 0; s < Streams; ++s) {
+                    if constexpr (Ahead) __builtin_prefetch(data + s * run + i + ahead);
+                    sums[s] |= *reinterpret_cast<const Line*>(data + s * run + i);
+                }
             }
-        }
         for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
     }
     template <bool Ahead>
@@ -217,7 +223,8 @@ class DramRead {
         const std::size_t part = pages.size / pool.size() / 4096 * 4096;
         const auto begin = std::chrono::steady_clock::now();
         pool.for_each(pool.size(), 1, [&](std::size_t i, std::size_t, std::size_t) {
-            (way.ahead ? reader<true>(way.streams) : reader<false>(way.streams))(pages.data + i * part, part);
+            const std::size_t run = way.far_apart ? part / way.streams / 64 * 64 : 32768;
+            (way.ahead ? reader<true>(way.streams) : reader<false>(way.streams))(pages.data + i * part, part, run);
         });
         return static_cast<double>(part * pool.size()) / seconds_since(begin) * 1e-9;
     }
