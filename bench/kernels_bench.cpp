@@ -59,7 +59,7 @@ void attention(benchmark::State& state, Isa isa, std::size_t rows, std::size_t l
     const auto q = numbers(rows * width, 1), cache = numbers(eigenlm::ceil_div(length, eigenlm::kv_block) * block, 2);
     std::vector<std::uint32_t> blocks(eigenlm::ceil_div(length, eigenlm::kv_block));
     for (std::uint32_t b = 0; b < blocks.size(); ++b) blocks[b] = b;
-    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(rows * group, head_dim));
+    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(rows * group, 1, head_dim));
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
         eigenlm::kernels(isa).attention_f32({.q = {q.data(), rows, width, width},

@@ -27,6 +27,7 @@ struct Options {
     std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
+    std::string cache_type;
     bool serve = false;
 };
 
@@ -93,12 +94,12 @@ double prefill_operations(const eigenlm::ModelConfig& c, std::size_t tokens, std
 class Runner {
   public:
     Runner(std::shared_ptr<const eigenlm::Model> model, std::size_t context, std::size_t batch,
-           std::size_t prefill_rows)
+           std::size_t prefill_rows, eigenlm::CacheType cache_type)
         : model_(std::move(model)),
           workspace_(config(), std::max(batch, prefill_rows), pool().size()),
           logits_(batch * config().vocab_size),
           sampler_({}, config().vocab_size, model_->compute().kernels) {
-        for (std::size_t i = 0; i < batch; ++i) caches_.emplace_back(config(), context);
+        for (std::size_t i = 0; i < batch; ++i) caches_.emplace_back(config(), context, cache_type);
         for (eigenlm::KvCache& cache : caches_) all_.push_back(&cache);
         ids_.resize(batch);
     }
@@ -212,7 +213,8 @@ class Bench {
     /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
     void serve() {
         const auto model = load(options_.dtypes.front(), options_.threads.front());
-        Runner runner(model, longest(options_.prompts) + longest(options_.generated) + 1, 1, options_.prefill_rows);
+        Runner runner(model, longest(options_.prompts) + longest(options_.generated) + 1, 1, options_.prefill_rows,
+                      cache_type(*model));
         const auto answer = [](const nlohmann::ordered_json& json) { std::cout << json.dump() << std::endl; };
         answer(
             {{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." +
@@ -247,6 +249,11 @@ class Bench {
         return std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
     }
 
+    eigenlm::CacheType cache_type(const eigenlm::Model& model) const {
+        if (options_.cache_type.empty()) return eigenlm::default_cache_type(model.transformer().dtype());
+        return eigenlm::cache_type_from_string(options_.cache_type, "--cache-type");
+    }
+
     void measure_model(const std::string& dtype, std::size_t threads) {
         const auto model = load(dtype, threads);
         eigenlm::ThreadPool& pool = model->compute().pool;
@@ -263,7 +270,7 @@ class Bench {
         for (const std::size_t batch : options_.batches) {
             Runner runner(
                 model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,
-                batch, options_.prefill_rows);
+                batch, options_.prefill_rows, cache_type(*model));
             for (const std::size_t depth : options_.depths) {
                 for (const std::size_t tokens : options_.prompts)
                     if (tokens) report(prefill(runner, dtype, tokens, depth, batch));
@@ -383,6 +390,7 @@ int main(int argc, char** argv) {
     app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
+    app.add_option("--cache-type", o.cache_type, "f32, bf16 or f16: how the KV cache keeps its numbers (default: as the weights)");
     app.add_option("--dram-mib", o.dram_mib, "MiB to read for the memory's ceiling: several times the caches")
         ->capture_default_str()
         ->check(CLI::Range(1, 1 << 20));

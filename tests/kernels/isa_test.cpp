@@ -63,7 +63,7 @@ TEST(Isa, HasATableOfItsOwnWithNoHoles) {
         const auto& table = eigenlm::kernels(isa);
         EXPECT_EQ(table.isa, isa);
         EXPECT_TRUE(table.matmul_f32 && table.matmul_bf16 && table.matmul_f16 && table.pack_bf16);
-        EXPECT_TRUE(table.rms_norm && table.rope && table.attention_f32);
+        EXPECT_TRUE(table.rms_norm && table.rope && table.attend[0] && table.finish_attention);
         EXPECT_TRUE(table.silu_mul && table.add && table.exp_shifted);
     }
 }

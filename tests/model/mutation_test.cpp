@@ -29,7 +29,7 @@ double error_as(const std::string& name, const std::function<void(Weights&)>& mu
     const auto golden = support::Golden::of(name);
     const auto text = golden.text();
     const eigenlm::RopeTable rope(mutated, text.size(), pool);
-    eigenlm::KvCache cache(mutated, text.size());
+    eigenlm::KvCache cache(mutated, text.size(), eigenlm::CacheType::f32);
     eigenlm::Workspace workspace(mutated, text.size(), 1);
     std::vector<float> logits(text.size() * mutated.vocab_size);
     eigenlm::prefill(model, compute, rope, cache, workspace, text,

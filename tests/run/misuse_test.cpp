@@ -50,7 +50,8 @@ TEST(Misuse, OfPassesWithPartsThatDoNotFitTogether) {
     std::vector<float> numbers(2 * 40);
 
     const RopeTable other_rope(other_config(), 12), empty_rope, short_rope(config, 5);
-    KvCache other_cache(other_config(), 12), moved_cache(config, 12), none(config, 0);
+    const auto type = eigenlm::CacheType::f32;
+    KvCache other_cache(other_config(), 12, type), moved_cache(config, 12, type), none(config, 0, type);
     KvCache(std::move(moved_cache));
     Workspace other_workspace(other_config(), 4, 3), one_thread(config, 4, 1), no_thread(config, 4, 0);
     Workspace moved_workspace(config, 4, 3);
@@ -142,7 +143,8 @@ TEST(Misuse, OfNaiveLeavesAnEmptyCacheThatGoesOn) {
 TEST(Misuse, OfPartsBySizesThatCannotBe) {
     const ModelConfig config = small_config(), zeros;
     eigenlm::ThreadPool pool(2);
-    KvCache cache(config, 12);
+    const auto type = eigenlm::CacheType::bf16;
+    KvCache cache(config, 12, type);
     cache.advance(5);
     RopeTable rope(config, 10);
     Workspace workspace(config, 4, 1);
@@ -153,9 +155,9 @@ TEST(Misuse, OfPartsBySizesThatCannotBe) {
         const char* word;
         ErrorKind kind = ErrorKind::argument;
     } cases[] = {
-        {[&] { KvCache(zeros, 10); }, "config.vocab_size"},
-        {[&] { KvCache(config, huge); }, "KV cache", ErrorKind::resource},
-        {[&] { KvCache(config, huge / 2); }, "KV cache", ErrorKind::resource},
+        {[&] { KvCache(zeros, 10, type); }, "config.vocab_size"},
+        {[&] { KvCache(config, huge, type); }, "KV cache", ErrorKind::resource},
+        {[&] { KvCache(config, huge / 2, type); }, "KV cache", ErrorKind::resource},
         {[&] { cache.advance(8); }, "KvCache::advance: expected at most 7 positions, found 8"},
         {[&] { cache.advance(huge); }, "KvCache::advance"},
         {[&] { cache.truncate(6); }, "KvCache::truncate"},

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <eigenlm/eigenlm.hpp>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -167,9 +168,10 @@ inline eigenlm::WeightType stored_type_of(const std::filesystem::path& folder) {
 }
 
 /// Logits behind every id of a text, [text, vocab], by one prefill.
-inline std::vector<float> all_logits(std::shared_ptr<const eigenlm::Model> model, std::span<const TokenId> text) {
+inline std::vector<float> all_logits(std::shared_ptr<const eigenlm::Model> model, std::span<const TokenId> text,
+                                     std::optional<eigenlm::CacheType> cache_type = std::nullopt) {
     std::vector<float> logits(text.size() * model->config().vocab_size);
-    eigenlm::Session session(model, {.context = text.size()});
+    eigenlm::Session session(model, {.context = text.size(), .cache_type = cache_type});
     session.prefill(text, std::span<float>(logits));
     return logits;
 }

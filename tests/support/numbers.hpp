@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <eigenlm/base/types.hpp>
+#include <eigenlm/kernels/table.hpp>
 #include <random>
 #include <span>
 #include <vector>
@@ -30,6 +33,33 @@ inline std::vector<float> wild_numbers(std::size_t count, unsigned seed) {
     for (std::size_t i = 1; i < count; i += 2) numbers[i] = -numbers[i - 1] * (1 + 1e-3f * numbers[i]);
     return numbers;
 }
+
+/// Number `i` of those that a KV cache of this type keeps.
+/// @{
+inline float number_at(eigenlm::CacheType type, const std::byte* numbers, std::size_t i) {
+    if (type == eigenlm::CacheType::f32) {
+        float x;
+        std::memcpy(&x, numbers + i * sizeof x, sizeof x);
+        return x;
+    }
+    std::uint16_t half;
+    std::memcpy(&half, numbers + i * sizeof half, sizeof half);
+    return type == eigenlm::CacheType::bf16 ? eigenlm::bf16_to_f32(half) : eigenlm::f16_to_f32(half);
+}
+inline void put_number(eigenlm::CacheType type, std::byte* numbers, std::size_t i, float x) {
+    const std::uint16_t half = type == eigenlm::CacheType::bf16 ? eigenlm::f32_to_bf16(x) : eigenlm::f32_to_f16(x);
+    if (type == eigenlm::CacheType::f32)
+        std::memcpy(numbers + i * sizeof x, &x, sizeof x);
+    else
+        std::memcpy(numbers + i * sizeof half, &half, sizeof half);
+}
+/// A number as such a cache keeps it.
+inline float kept(eigenlm::CacheType type, float x) {
+    std::byte number[sizeof x] = {};
+    put_number(type, number, 0, x);
+    return number_at(type, number, 0);
+}
+/// @}
 
 inline eigenlm::Rows<const float> rows_of(const std::vector<float>& values, std::size_t rows, std::size_t cols) {
     return {values.data(), rows, cols, cols};

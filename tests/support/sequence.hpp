@@ -37,7 +37,7 @@ struct Sequence {
     explicit Sequence(std::shared_ptr<const eigenlm::Model> shared, std::size_t capacity = 100,
                       std::size_t max_rows = 32)
         : model(std::move(shared)),
-          cache(model->config(), capacity),
+          cache(model->config(), capacity, model->cache_type()),
           workspace(model->config(), max_rows, model->compute().pool.size()) {}
 
     std::size_t vocab() const { return model->config().vocab_size; }

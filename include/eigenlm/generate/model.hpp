@@ -45,6 +45,8 @@ class Model {
     const RopeTable& rope() const { return rope_; }
     /// Positions a session can have at most.
     std::size_t context() const { return context_; }
+    /// How its sessions' caches keep their numbers, unless somebody wishes otherwise.
+    CacheType cache_type() const { return default_cache_type(transformer_->dtype()); }
 
   private:
     std::unique_ptr<const AnyTransformer> make(const ModelConfig&, const TensorSource&, const ModelOptions&);

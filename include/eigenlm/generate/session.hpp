@@ -22,6 +22,7 @@ struct SessionOptions {
     std::size_t context = 0;         ///< room for this many positions; 0: the model's context, at most 4,096
     std::size_t prefill_rows = 256;  ///< rows of one pass: memory against speed, never results
     bool use_cache = true;           ///< false: every call recomputes the whole text (the baseline)
+    std::optional<CacheType> cache_type = std::nullopt;  ///< default: the model's cache_type()
 };
 
 /// How one call is watched and stopped. All fields are optional.
@@ -97,7 +98,8 @@ class Session {
         State(std::shared_ptr<const Model> shared, const SessionOptions& o)
             : model(detail::not_null(std::move(shared), "Session: model")),
               use_cache(o.use_cache),
-              cache(model->config(), context(*model, o.context)),
+              cache(model->config(), context(*model, o.context),
+                    o.cache_type ? *o.cache_type : model->cache_type()),
               workspace(model->config(), std::clamp<std::size_t>(o.prefill_rows, 1, cache.capacity()),
                         model->compute().pool.size()),
               logits(model->config().vocab_size) {

@@ -65,6 +65,7 @@ inline Isa probe_isa() {
     if (!all(extended.b, {3, 5, 8})) return Isa::portable;                               // bmi avx2 bmi2
     if (!all(saved, {5, 6, 7}) || !all(extended.b, {16, 17, 30, 31})) return Isa::avx2;  // zmm; f dq bw vl
     if (!all(saved, {17, 18}) || !all(extended.d, {22, 24})) return Isa::avx512;         // tiles; bf16 tile
+    if (!all(extended.c, {1})) return Isa::avx512;                                       // vbmi
     // Linux gives a process tiles only when it asks: ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA.
     return ::syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? Isa::amx : Isa::avx512;
 }

@@ -3,7 +3,7 @@
 #include "table.hpp"
 
 #if EIGENLM_DEFINE_LARGE
-#include "detail/amx.hpp"
+#include "detail/amx_attention.hpp"
 #include "detail/avx2.hpp"
 #include "detail/avx512.hpp"
 #include "detail/eigen.hpp"
@@ -16,14 +16,15 @@ namespace eigenlm::inline EIGENLM_ABI {
 EIGENLM_LARGE const KernelTable& kernels(Isa isa);
 
 #if EIGENLM_DEFINE_LARGE
-#define EIGENLM_KERNEL_TABLE(isa_, layout_, matmul_bf16_, space)                                              \
-    {                                                                                                         \
-        .isa = Isa::isa_, .layout = WeightLayout::layout_, .matmul_f32 = detail::space::matmul_f32,           \
-        .matmul_bf16 = detail::matmul_bf16_::matmul_bf16, .matmul_f16 = detail::space::matmul_f16,            \
-        .pack_bf16 = detail::matmul_bf16_::pack_bf16, .rms_norm = detail::space::rms_norm,                    \
-        .rope = detail::space::rope, .attention_f32 = detail::space::attention_f32,                           \
-        .silu_mul = detail::space::silu_mul, .add = detail::space::add,                                       \
-        .exp_shifted = detail::space::exp_shifted, .argmax = detail::space::argmax,                           \
+#define EIGENLM_KERNEL_TABLE(isa_, layout_, bf16_, space)                                                          \
+    {                                                                                                              \
+        .isa = Isa::isa_, .layout = WeightLayout::layout_, .matmul_f32 = detail::space::matmul_f32,                \
+        .matmul_bf16 = detail::bf16_::matmul_bf16, .matmul_f16 = detail::space::matmul_f16,                        \
+        .pack_bf16 = detail::bf16_::pack_bf16, .rms_norm = detail::space::rms_norm, .rope = detail::space::rope,   \
+        .attend = {detail::space::attend_f32, detail::bf16_::attend_bf16, detail::space::attend_f16},              \
+        .merge_attention = detail::space::merge_attention, .finish_attention = detail::space::finish_attention,    \
+        .silu_mul = detail::space::silu_mul, .add = detail::space::add, .exp_shifted = detail::space::exp_shifted, \
+        .argmax = detail::space::argmax,                                                                           \
     }
 EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
     static constexpr KernelTable tables[] = {

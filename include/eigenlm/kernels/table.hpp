@@ -2,6 +2,7 @@
 // The seam between the model and the machine: one table of plain functions per level. No vector type crosses it.
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <numeric>
 
 #include "../base/types.hpp"
@@ -66,45 +67,118 @@ constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {
 /// Floats that one row of a bf16 product's packed input takes; rows are packed in groups of 16.
 constexpr std::size_t packed_bf16_stride(std::size_t k) { return round_up(k, bf16_chunk); }
 
+/// How the KV cache keeps its numbers.
+enum class CacheType { f32, bf16, f16 };
+/// All of them.
+inline constexpr CacheType all_cache_types[] = {CacheType::f32, CacheType::bf16, CacheType::f16};
+/// As command lines and JSON spell it.
+constexpr const char* to_string(CacheType type) {
+    return type == CacheType::f32 ? "f32" : type == CacheType::bf16 ? "bf16" : "f16";
+}
+
+/// Positions in one block of the KV cache: attention reduces block by block.
+inline constexpr std::size_t kv_block = 64;
+/// Positions in one section, whose blocks are reduced on their own; then the sections' results are, in order. Sections
+/// are what threads split where one position attends to many.
+inline constexpr std::size_t kv_section = 1024;
+
+/// How one kv head's keys and values of one block lie in memory: as weights do, so that the products' kernels read
+/// them. Keys are panels of 16 positions, [4][head_dim][16], values panels of 16 numbers, [ceil(head_dim /
+/// 16)][64][16]. bf16: pairs side by side, [4][ceil(head_dim / 32) 16][16][2] and [ceil(head_dim / 16)][32][16][2],
+/// where the pairs of values are those of positions 16 apart (0 and 16, ..., 15 and 31, 32 and 48, ...). What is filled
+/// up is zero.
+struct CacheShape {
+    CacheType type;        ///< of the numbers
+    std::size_t head_dim;  ///< numbers of a key and of a value
+
+    /// Numbers of a key, filled up.
+    constexpr std::size_t depth() const { return type == CacheType::bf16 ? round_up(head_dim, bf16_chunk) : head_dim; }
+    /// Panels of the values.
+    constexpr std::size_t value_panels() const { return ceil_div(head_dim, lanes); }
+    /// Bytes of a number.
+    constexpr std::size_t number_size() const { return type == CacheType::f32 ? 4 : 2; }
+    /// Numbers of the keys: what lies between them and the values.
+    constexpr std::size_t keys() const { return kv_block * depth(); }
+    /// Bytes of all.
+    constexpr std::size_t size() const { return (keys() + kv_block * value_panels() * lanes) * number_size(); }
+    /// Which number of the block is number d of the key at `slot` < kv_block.
+    constexpr std::size_t key_at(std::size_t slot, std::size_t d) const {
+        const std::size_t panel = slot / lanes * lanes * depth(), lane = slot % lanes;
+        return panel + (type == CacheType::bf16 ? d / 2 * 2 * lanes + 2 * lane + d % 2 : d * lanes + lane);
+    }
+    /// Which one is number d of the value at `slot`.
+    constexpr std::size_t value_at(std::size_t slot, std::size_t d) const {
+        const std::size_t panel = keys() + d / lanes * lanes * kv_block, lane = d % lanes;
+        const std::size_t pair = slot / bf16_chunk * lanes + slot % lanes, half = slot / lanes % 2;
+        return panel + (type == CacheType::bf16 ? pair * 2 * lanes + 2 * lane + half : slot * lanes + lane);
+    }
+};
+
 /// Softmax attention of one group of query heads, which share one key/value head, at consecutive positions of one
-/// sequence.
-struct AttentionF32 {
+/// sequence. Queries are numbered row by row, head by head.
+struct AttentionCall {
     Rows<const float> q;          ///< [rows, group * head_dim], rotated
-    const float* cache;           ///< this layer's and kv head's part of physical block 0
+    const std::byte* cache;       ///< this layer's and kv head's part of physical block 0, as CacheShape has it
     const std::uint32_t* blocks;  ///< block table: physical number of each block of 64 positions
-    std::size_t block_stride;     ///< floats from one physical block to the next
-    std::size_t values_offset;    ///< floats from a block's keys [4][head_dim][16] to its values [64][value_stride]
-    std::size_t value_stride;     ///< head_dim rounded up to 16
+    std::size_t block_stride;     ///< bytes from one physical block to the next
     std::size_t position;         ///< of row 0
     std::size_t window;           ///< keys that a row attends to at most, its own position's included; not 0
     std::size_t group;            ///< query heads
-    std::size_t head_dim;         ///< even
-    float scale;                  ///< 1 / sqrt(head_dim)
+    std::size_t head_dim;         ///< of each
+    float scale;                  ///< log2(e) / sqrt(head_dim): weights are powers of two
     Rows<float> out;              ///< [rows, group * head_dim]
-    float* scratch;               ///< attention_scratch(rows * group, head_dim) floats, this call's own
+    float* scratch;               ///< attention_scratch(queries(), 1, head_dim) floats, this call's own
 
+    /// How many there are.
+    std::size_t queries() const { return q.rows * group; }
     /// Row r attends to the keys of positions [first(r), length(r)).
     /// @{
     std::size_t length(std::size_t row) const { return position + row + 1; }
     std::size_t first(std::size_t row) const { return length(row) > window ? length(row) - window : 0; }
     /// @}
+    /// The sections in which any row has keys: [first_section(), last_section()).
+    /// @{
+    std::size_t first_section() const { return first(0) / kv_section; }
+    std::size_t last_section() const { return ceil_div(length(q.rows - 1), kv_section); }
+    /// @}
+    /// The keys and values of the block that begins at position `begin`.
+    template <class Number>
+    const Number* block(std::size_t begin) const {
+        return reinterpret_cast<const Number*>(cache + blocks[begin / kv_block] * block_stride);
+    }
 };
 
-/// Positions in one block of the KV cache, and keys in one panel of it: attention reduces block by block.
-inline constexpr std::size_t kv_block = 64;
-/// See kv_block.
-inline constexpr std::size_t kv_panel = 16;
+/// What queries have gathered from some of their keys.
+struct AttentionState {
+    float* data;           ///< size(queries, head_dim) floats
+    std::size_t queries;   ///< how many
+    std::size_t head_dim;  ///< of each
 
-/// Floats of scratch that one call of attention_f32 needs: for each query the weighted sum of values, the maximum and
-/// the sum of weights.
-constexpr std::size_t attention_scratch(std::size_t queries, std::size_t head_dim) {
-    return queries * (round_up(head_dim, lanes) + 2);
+    /// Floats of it all.
+    static constexpr std::size_t size(std::size_t queries, std::size_t head_dim) {
+        return round_up(queries, lanes) * (2 + stride(head_dim));
+    }
+    /// Floats from one query's weighted values to the next one's.
+    static constexpr std::size_t stride(std::size_t head_dim) { return round_up(head_dim, 4 * lanes); }
+    /// The largest score, a whole power of two. [queries]
+    float* maximum() const { return data; }
+    /// The weights' sum. [queries]
+    float* total() const { return data + round_up(queries, lanes); }
+    /// The weighted sum of the values. [head_dim]
+    float* weighted(std::size_t query) const { return data + 2 * round_up(queries, lanes) + query * stride(head_dim); }
+};
+
+/// Floats of scratch that one call of attend needs: its queries, scores and weights of some of them, and `blocks`
+/// blocks of keys and values.
+constexpr std::size_t attention_scratch(std::size_t queries, std::size_t blocks, std::size_t head_dim) {
+    const std::size_t depth = round_up(head_dim, bf16_chunk);
+    return round_up(queries, lanes) * depth + 3 * lanes * kv_block + blocks * 2 * kv_block * depth;
 }
-/// Rows that are best taken by one call: some dozens of queries share each block of keys and values while it is near.
-/// Kernels take up to six queries at once.
+/// Rows that are best taken by one call: a few hundred queries share each block of keys and values while it is near.
+/// A multiple of 48 queries fills the kernels' tiles.
 constexpr std::size_t attention_rows(std::size_t group) {
-    const std::size_t sixes = 6 / std::gcd(std::size_t{6}, group), rows = 96 / group / sixes * sixes;
-    return rows != 0 ? rows : 1;
+    const std::size_t unit = 48 / std::gcd(std::size_t{48}, group), most = 240 / (unit * group);
+    return unit * (most != 0 ? most : 1);
 }
 
 /// One level's kernels. docs/numerics.md states what each computes, to the bit.
@@ -125,8 +199,12 @@ struct KernelTable {
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.
     void (*rope)(float* head, const float* cos, const float* sin, std::size_t head_dim, RopeLayout layout);
-    /// One group of query heads at some positions; writes `out` and `scratch`.
-    void (*attention_f32)(const AttentionF32&);
+    /// What the queries gather from the keys of one section, by the cache's type.
+    void (*attend[std::size(all_cache_types)])(const AttentionCall&, std::size_t section, const AttentionState&);
+    /// Takes what was gathered from a later section into `sum`.
+    void (*merge_attention)(const AttentionState& later, const AttentionState& sum);
+    /// out = the weighted values, brought to weights whose sum is 1
+    void (*finish_attention)(const AttentionCall&, const AttentionState&);
     /// out = silu(gate) * up, n numbers; out may be gate or up
     void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
     /// sum += x, n numbers

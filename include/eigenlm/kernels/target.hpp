@@ -8,10 +8,10 @@
 // constants at namespace scope, constructors written out, no lambda without captures that returns a vector.
 #include "../base/abi.hpp"
 
-#if defined(__x86_64__)
 #define EIGENLM_STRING_(x) #x
 #define EIGENLM_STRING(x) EIGENLM_STRING_(x)
 
+#if defined(__x86_64__)
 #if defined(__clang__)
 #define EIGENLM_TARGET_BEGIN(features) \
     EIGENLM_EXACT_BEGIN _Pragma(       \
@@ -24,12 +24,15 @@
 
 #define EIGENLM_AVX2 "avx,avx2,fma,f16c,bmi,bmi2"
 #define EIGENLM_AVX512 "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl"
-#define EIGENLM_AMX "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,amx-tile,amx-bf16"
+#define EIGENLM_AMX "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,amx-tile,amx-bf16"
 #endif
 
-// Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers.
+// Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers. And
+// before an inner loop: so many rounds at a time.
 #if defined(__clang__)
 #define EIGENLM_UNROLL _Pragma("clang loop unroll(full)")
+#define EIGENLM_UNROLL_BY(rounds) _Pragma(EIGENLM_STRING(clang loop unroll_count(rounds)))
 #else
 #define EIGENLM_UNROLL _Pragma("GCC unroll 16")
+#define EIGENLM_UNROLL_BY(rounds) _Pragma(EIGENLM_STRING(GCC unroll rounds))
 #endif

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numbers>
 
 #include "../weights/layer.hpp"
 #include "norm.hpp"
@@ -57,41 +58,81 @@ class AttentionHeads {
 
     /// a.q() and the caches -> a.attended
     void attend(const Pass& pass, Activations& a) const {
-        const std::size_t group = num_heads_ / num_kv_heads_, width = group * head_dim_;  // that share a kv head
         for (const Segment& segment : pass.segments) {
-            const LayerCache cache = segment.cache->layer(layer_);
-            // Several parts for each thread: they take different times.
-            const std::size_t share = ceil_div(segment.rows * num_kv_heads_, 4 * pass.compute.pool.size());
-            const std::size_t at_once = std::min(attention_rows(group), share);
-            const std::size_t parts = ceil_div(segment.rows, at_once), length = segment.cache->length() + segment.rows;
-            const std::size_t work = segment.rows * std::min(length, window_) * num_heads_ * head_dim_;
-            each(pass.compute, parts * num_kv_heads_, 1, work, [&](std::size_t task, std::size_t thread) {
-                const std::size_t part = parts - 1 - task / num_kv_heads_;  // those with the most keys first
-                const std::size_t row = segment.first_row + part * at_once, kv_head = task % num_kv_heads_;
-                const std::size_t rows = std::min(at_once, segment.rows - part * at_once);
-                pass.compute.kernels.attention_f32({
-                    .q = a.q().middle(row, rows).columns(kv_head * width, width),
-                    .cache = cache.head(kv_head),
-                    .blocks = cache.blocks(),
-                    .block_stride = cache.block_stride(),
-                    .values_offset = cache.values_offset(),
-                    .value_stride = LayerCache::value_stride(head_dim_),
-                    .position = segment.position(row),
-                    .window = window_,
-                    .group = group,
-                    .head_dim = head_dim_,
-                    .scale = scale_,
-                    .out = a.attended.middle(row, rows).columns(kv_head * width, width),
-                    .scratch = a.attention(thread),
-                });
-            });
+            const std::size_t length = segment.cache->length() + segment.rows;
+            if (segment.rows == 1 && length > kv_section && pass.compute.pool.size() > 1)
+                attend_in_sections(pass, segment, a);
+            else
+                attend_in_rows(pass, segment, a);
         }
     }
 
   private:
+    /// Threads split rows and heads.
+    void attend_in_rows(const Pass& pass, const Segment& segment, Activations& a) const {
+        const KernelTable& kernels = pass.compute.kernels;
+        const std::size_t group = num_heads_ / num_kv_heads_, type = static_cast<std::size_t>(segment.cache->type());
+        // Several parts for each thread: they take different times.
+        const std::size_t share = ceil_div(segment.rows * num_kv_heads_, 4 * pass.compute.pool.size());
+        const std::size_t at_once = std::min(attention_rows(group), share), parts = ceil_div(segment.rows, at_once);
+        each(pass.compute, parts * num_kv_heads_, 1, work(segment), [&](std::size_t task, std::size_t thread) {
+            const std::size_t part = parts - 1 - task / num_kv_heads_;  // those with the most keys first
+            const std::size_t rows = std::min(at_once, segment.rows - part * at_once);
+            const AttentionRoom room = a.attention(thread, rows * group);
+            const AttentionCall call =
+                this->call(segment, a, segment.first_row + part * at_once, rows, task % num_kv_heads_, room.scratch);
+            for (std::size_t section = call.first_section(); section < call.last_section(); ++section) {
+                const bool first = section == call.first_section();
+                kernels.attend[type](call, section, first ? room.sum : room.next);
+                if (!first) kernels.merge_attention(room.next, room.sum);
+            }
+            kernels.finish_attention(call, room.sum);
+        });
+    }
+    /// One position that attends to many: threads split sections and heads.
+    void attend_in_sections(const Pass& pass, const Segment& segment, Activations& a) const {
+        const KernelTable& kernels = pass.compute.kernels;
+        const std::size_t group = num_heads_ / num_kv_heads_, type = static_cast<std::size_t>(segment.cache->type());
+        const auto call_of = [&](std::size_t kv_head, std::size_t thread) {
+            return call(segment, a, segment.first_row, 1, kv_head, a.attention(thread, group).scratch);
+        };
+        const AttentionCall any = call_of(0, 0);
+        const std::size_t first = any.first_section(), sections = any.last_section() - first;
+        each(pass.compute, num_kv_heads_ * sections, 1, work(segment), [&](std::size_t task, std::size_t thread) {
+            const std::size_t kv_head = task / sections, section = first + task % sections;
+            kernels.attend[type](call_of(kv_head, thread), section, segment.cache->state(kv_head, section, group));
+        });
+        for (std::size_t kv_head = 0; kv_head < num_kv_heads_; ++kv_head) {
+            const AttentionState sum = segment.cache->state(kv_head, first, group);
+            for (std::size_t section = first + 1; section < first + sections; ++section)
+                kernels.merge_attention(segment.cache->state(kv_head, section, group), sum);
+            kernels.finish_attention(call_of(kv_head, 0), sum);
+        }
+    }
+
+    AttentionCall call(const Segment& segment, Activations& a, std::size_t row, std::size_t rows, std::size_t kv_head,
+                       float* scratch) const {
+        const std::size_t group = num_heads_ / num_kv_heads_, width = group * head_dim_;  // that share a kv head
+        const LayerCache cache = segment.cache->layer(layer_);
+        return {.q = a.q().middle(row, rows).columns(kv_head * width, width),
+                .cache = cache.head(kv_head),
+                .blocks = cache.blocks(),
+                .block_stride = cache.block_stride(),
+                .position = segment.position(row),
+                .window = window_,
+                .group = group,
+                .head_dim = head_dim_,
+                .scale = scale_,
+                .out = a.attended.middle(row, rows).columns(kv_head * width, width),
+                .scratch = scratch};
+    }
+    /// Multiply-adds, roughly.
+    std::size_t work(const Segment& segment) const {
+        return segment.rows * std::min(segment.cache->length() + segment.rows, window_) * num_heads_ * head_dim_;
+    }
     static float scale(std::size_t head_dim) {
         const FloatState state;
-        return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
+        return static_cast<float>(std::numbers::log2e / std::sqrt(static_cast<double>(head_dim)));
     }
 
     std::size_t num_heads_, num_kv_heads_, head_dim_;

@@ -4,67 +4,88 @@
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../base/buffer.hpp"
 #include "../kernels/table.hpp"
 #include "../weights/config.hpp"
+#include "../weights/matrix.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// One layer's part of a KvCache.
-///
-/// A block holds, for each kv head, its keys as [4][head_dim][16] (panels of 16 positions, as the score kernels read
-/// them) and then its values as [64][value_stride].
+/// The type of that name; ArgumentError, naming `where` and the known ones, when there is none.
+inline CacheType cache_type_from_string(std::string_view name, const char* where) {
+    for (const CacheType type : all_cache_types)
+        if (name == to_string(type)) return type;
+    throw ArgumentError(where, "expected one of f32, bf16, f16, found \"" + std::string(name) + "\"");
+}
+/// How the cache of a model with such weights keeps its numbers, unless somebody wishes otherwise: as the weights.
+constexpr CacheType default_cache_type(WeightType weights) {
+    return weights == WeightType::f32 ? CacheType::f32 : weights == WeightType::bf16 ? CacheType::bf16 : CacheType::f16;
+}
+
+/// One layer's part of a KvCache. A block holds the keys and values of each kv head as CacheShape says.
 class LayerCache {
   public:
     /// Made by KvCache::layer.
-    LayerCache(float* layer, const std::uint32_t* blocks, std::size_t block_stride, std::size_t head_dim)
-        : layer_(layer), blocks_(blocks), block_stride_(block_stride), head_dim_(head_dim) {}
+    LayerCache(std::byte* layer, const std::uint32_t* blocks, std::size_t block_stride, const CacheShape& shape)
+        : layer_(layer), blocks_(blocks), block_stride_(block_stride), shape_(shape) {}
 
-    /// Floats from one position's value to the next one's.
-    static constexpr std::size_t value_stride(std::size_t head_dim) { return round_up(head_dim, lanes); }
-    /// Floats of one kv head in one block.
-    static constexpr std::size_t head_size(std::size_t head_dim) {
-        return kv_block * (head_dim + value_stride(head_dim));
-    }
-
-    /// Keeps one position's key and value of one kv head, [head_dim] each.
+    /// Keeps one position's key and value of one kv head, [head_dim] each, rounded to the cache's type.
     void store(std::size_t position, std::size_t kv_head, const float* key, const float* value) const {
-        float* const block = layer_ + blocks_[position / kv_block] * block_stride_ + kv_head * head_size(head_dim_);
+        std::byte* const block = layer_ + blocks_[position / kv_block] * block_stride_ + kv_head * shape_.size();
         const std::size_t slot = position % kv_block;
-        float* const panel = block + slot / kv_panel * kv_panel * head_dim_ + slot % kv_panel;
-        for (std::size_t d = 0; d < head_dim_; ++d) panel[d * kv_panel] = key[d];
-        float* const values = block + values_offset() + slot * value_stride(head_dim_);
-        for (std::size_t d = 0; d < head_dim_; ++d) values[d] = value[d];
+        switch (shape_.type) {
+            case CacheType::f32:
+                return store(reinterpret_cast<float*>(block), slot, key, value, [](float x) { return x; });
+            case CacheType::bf16:
+                return store(reinterpret_cast<std::uint16_t*>(block), slot, key, value, f32_to_bf16);
+            case CacheType::f16:
+                return store(reinterpret_cast<std::uint16_t*>(block), slot, key, value, f32_to_f16);
+        }
     }
 
-    /// What AttentionF32 is told about one kv head and this layer; nothing is checked.
+    /// What AttentionCall is told about one kv head and this layer; nothing is checked.
     /// @{
-    const float* head(std::size_t kv_head) const { return layer_ + kv_head * head_size(head_dim_); }
+    const std::byte* head(std::size_t kv_head) const { return layer_ + kv_head * shape_.size(); }
     const std::uint32_t* blocks() const { return blocks_; }
     std::size_t block_stride() const { return block_stride_; }
-    std::size_t values_offset() const { return kv_block * head_dim_; }
+    const CacheShape& shape() const { return shape_; }
     /// @}
 
   private:
-    float* layer_;
+    template <class Number, class Round>
+    void store(Number* block, std::size_t slot, const float* key, const float* value, const Round& round) const {
+        for (std::size_t d = 0; d < shape_.head_dim; ++d) {
+            block[shape_.key_at(slot, d)] = round(key[d]);
+            block[shape_.value_at(slot, d)] = round(value[d]);
+        }
+    }
+
+    std::byte* layer_;
     const std::uint32_t* blocks_;
     std::size_t block_stride_;
-    std::size_t head_dim_;
+    CacheShape shape_;
 };
 
 /// Room for `capacity` positions of one sequence, reserved when it is made. Memory is used as positions are written.
 class KvCache {
   public:
-    /// Throws ArgumentError for a config that no model has (see check), ResourceError when the memory cannot be had.
-    KvCache(const ModelConfig& config, std::size_t capacity)
+    /// `type` is usually default_cache_type of the model's weights. Throws ArgumentError for a config that no model has
+    /// (see check), ResourceError when the memory cannot be had.
+    KvCache(const ModelConfig& config, std::size_t capacity, CacheType type)
         : capacity_(capacity),
-          head_dim_((check(config), config.head_dim)),
-          layer_stride_(checked_mul(config.num_kv_heads, LayerCache::head_size(config.head_dim), "KV cache")),
+          shape_{type, (check(config), config.head_dim)},
+          layer_stride_(checked_mul(config.num_kv_heads, shape_.size(), "KV cache")),
           block_stride_(checked_mul(layer_stride_, config.num_layers, "KV cache")),
           storage_(checked_mul(block_stride_, ceil_div(capacity, kv_block), "KV cache")),
-          blocks_(storage_.size() / block_stride_) {
+          blocks_(storage_.size() / block_stride_),
+          state_size_(AttentionState::size(config.group(), config.head_dim)),
+          states_(capacity <= kv_section
+                      ? 0
+                      : checked_mul(ceil_div(capacity, kv_section),
+                                    checked_mul(config.num_kv_heads, state_size_, "KV cache"), "KV cache")) {
         std::iota(blocks_.begin(), blocks_.end(), 0u);
     }
 
@@ -72,9 +93,9 @@ class KvCache {
     std::size_t capacity() const { return capacity_; }
     /// Whether it was made for models of this shape. One that was moved from fits none.
     bool fits(const ModelConfig& config) const {
-        return head_dim_ == config.head_dim &&
-               layer_stride_ == config.num_kv_heads * LayerCache::head_size(head_dim_) &&
-               block_stride_ == layer_stride_ * config.num_layers && blocks_.size() == ceil_div(capacity_, kv_block);
+        return shape_.head_dim == config.head_dim && layer_stride_ == config.num_kv_heads * shape_.size() &&
+               block_stride_ == layer_stride_ * config.num_layers && blocks_.size() == ceil_div(capacity_, kv_block) &&
+               state_size_ == AttentionState::size(config.group(), config.head_dim);
     }
     /// Positions held: the next token's position.
     std::size_t length() const { return length_; }
@@ -96,16 +117,29 @@ class KvCache {
 
     /// Layer `l` < num_layers; not checked.
     LayerCache layer(std::size_t l) {
-        return {storage_.data() + l * layer_stride_, blocks_.data(), block_stride_, head_dim_};
+        return {storage_.data() + l * layer_stride_, blocks_.data(), block_stride_, shape_};
     }
     /// Bytes one position takes, over all layers.
-    std::size_t bytes_per_position() const { return block_stride_ / kv_block * sizeof(float); }
+    std::size_t bytes_per_position() const { return block_stride_ / kv_block; }
+    /// How it keeps its numbers.
+    CacheType type() const { return shape_.type; }
+
+    /// Room for what the queries at one position gather from one section of keys, where threads share that work.
+    /// Capacities of more than one section only.
+    AttentionState state(std::size_t kv_head, std::size_t section, std::size_t group) {
+        const std::size_t sections = ceil_div(capacity_, kv_section);
+        return {states_.data() + (kv_head * sections + section) * state_size_, group, shape_.head_dim};
+    }
 
   private:
-    std::size_t capacity_, head_dim_, layer_stride_, block_stride_;
+    std::size_t capacity_;
+    CacheShape shape_;
+    std::size_t layer_stride_, block_stride_;  // bytes
     std::size_t length_ = 0;
-    Buffer<float> storage_;              // [physical block][layer][kv head][keys | values]
+    Buffer<std::byte> storage_;          // [physical block][layer][kv head][keys | values]
     std::vector<std::uint32_t> blocks_;  // block of positions [64 b, 64 b + 64) -> physical block
+    std::size_t state_size_;
+    Buffer<float> states_;  // [num_kv_heads, sections, state_size]
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -57,6 +57,12 @@ struct Pass {
     void show_qkv(std::size_t layer, const Activations& a, const char* q, const char* k, const char* v = nullptr) const;
 };
 
+/// What attention needs beside its input and output.
+struct AttentionRoom {
+    AttentionState sum, next;
+    float* scratch;
+};
+
 /// Every intermediate of a pass, allocated once for as many rows as a pass may have.
 class Activations {
   public:
@@ -113,8 +119,14 @@ class Activations {
     Rows<float> k() const { return qkv.columns(config_.query_size(), config_.kv_size()); }
     Rows<float> v() const { return qkv.columns(config_.query_size() + config_.kv_size(), config_.kv_size()); }
     /// @}
-    /// One thread's own scratch for attention.
-    float* attention(std::size_t thread) { return attention_.data() + thread * attention_size_; }
+    /// One thread's own room for the attention of so many queries at once.
+    AttentionRoom attention(std::size_t thread, std::size_t queries) {
+        float* const sum = attention_.data() + thread * attention_size_;
+        float* const next = sum + AttentionState::size(queries, config_.head_dim);
+        return {{sum, queries, config_.head_dim},
+                {next, queries, config_.head_dim},
+                next + AttentionState::size(queries, config_.head_dim)};
+    }
 
   private:
     /// No sum of rows overflows below this limit, which no memory reaches.
@@ -132,8 +144,8 @@ class Activations {
     }
     /// Floats of one thread's scratch for attention.
     static std::size_t attention_size(const ModelConfig& c, std::size_t max_rows) {
-        const std::size_t rows = std::min(attention_rows(c.group()), max_rows);
-        return round_up(attention_scratch(rows * c.group(), c.head_dim), 64);
+        const std::size_t queries = std::min(attention_rows(c.group()), max_rows) * c.group();
+        return round_up(2 * AttentionState::size(queries, c.head_dim) + attention_scratch(queries, 1, c.head_dim), 64);
     }
     /// From one row to the next: rows that lie 4 KiB or a multiple apart would share a few lines of the caches.
     static std::size_t stride(std::size_t cols) {

@@ -104,7 +104,7 @@ EIGENLM_TARGET_BEGIN(EIGENLM_AMX)
 namespace eigenlm::inline EIGENLM_ABI::detail::amx {
 
 // g++ 12's tile intrinsics have no memory operand, so that stores before them may be dropped or moved behind them.
-#define EIGENLM_TILE_FENCE() asm volatile("" ::: "memory")
+[[gnu::always_inline]] inline void tile_fence() { asm volatile("" ::: "memory"); }
 
 struct alignas(64) TileConfig {
     std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -121,13 +121,13 @@ struct TileState {
             config.bytes_per_row[tile] = 64;
             config.rows[tile] = static_cast<std::uint8_t>(tile < 6 ? rows : 16);
         }
-        EIGENLM_TILE_FENCE();
+        tile_fence();
         _tile_loadconfig(&config);
     }
     TileState(const TileState&) = delete;
     TileState& operator=(const TileState&) = delete;
     ~TileState() {
-        EIGENLM_TILE_FENCE();
+        tile_fence();
         _tile_release();
     }
 };
@@ -140,7 +140,7 @@ inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size
     constexpr int row = 2 * lanes * sizeof(float);  // of the sums, in bytes
     float* const lower = part.sums + height * part.stride;
     const std::uint16_t* const x1 = x + height * chunks * bf16_chunk;
-    EIGENLM_TILE_FENCE();
+    tile_fence();
     if (part.begin == 0) {
         _tile_zero(0);
         _tile_zero(1);
@@ -173,14 +173,14 @@ inline void multiply_tiles(const std::uint16_t* x, std::size_t height, std::size
         pending.step();
     }
     pending.finish();  // its sums may lie where these go
-    EIGENLM_TILE_FENCE();
+    tile_fence();
     _tile_stored(0, part.sums, row);
     _tile_stored(1, part.sums + lanes, row);
     if constexpr (RowTiles == 2) {
         _tile_stored(2, lower, row);
         _tile_stored(3, lower + lanes, row);
     }
-    EIGENLM_TILE_FENCE();
+    tile_fence();
 }
 
 inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t last) {
@@ -201,7 +201,7 @@ inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t 
         }
     };
     alignas(64) float local[avx512::local_sums<2>];
-    avx512::multiply_many<2>(m, first, last, 2 * height, bf16_chunk, local, multiply);
+    avx512::multiply_many<2, std::uint16_t>(m, first, last, 2 * height, bf16_chunk, local, multiply);
     pending.finish();
 }
 
@@ -211,8 +211,6 @@ inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last
     else
         multiply_blocks(m, first, last);
 }
-
-#undef EIGENLM_TILE_FENCE
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::amx
 EIGENLM_TARGET_END

@@ -1,190 +1,370 @@
 // Included inside each level's namespace: attention over the blocks of the KV cache.
 //
-// Online softmax (Milakov and Gimelshein, 2018; FlashAttention) with boundaries fixed at every 64 positions from 0:
-// what a position gets depends on the keys before it alone, not on how many rows are computed at once. A sliding window
-// leaves out the keys before its first one: whole blocks are passed over, in the first block that is left they weigh 0.
-//
-// Queries (heads at positions) share a block while it is near: several at once keep the multiply-adds busy.
+// Online softmax (Milakov and Gimelshein, 2018; FlashAttention) in powers of two, with boundaries fixed at every 64
+// positions from 0: what a position gets depends on the keys before it alone, not on how many rows are computed at
+// once. Scores and weighted sums are matrix products, in the matrix products' arithmetic and with their kernels: the
+// cache lies as weights do. Of what a query does not attend to, the weight is 0. The largest scores are rounded to
+// whole powers of two, so that bringing sums to a new one is exact, and seldom needed.
 
-/// One query head at one position and one block of keys and values.
-struct Query {
-    const float* q;     // [head_dim]
-    float* weighted;    // so far: the weighted sum of the values, [value_stride],
-    float* maximum;     // the largest score,
-    float* total;       // and the weights' sum
-    std::size_t begin;  // which of the block's positions it attends to
-    std::size_t end;
+/// Of a block's positions, those that a query attends to.
+struct Reach {
+    std::size_t begin, end;
+};
+inline Reach reach(const AttentionCall& a, std::size_t query, std::size_t block) {
+    const std::size_t row = query / a.group, first = a.first(row), length = a.length(row);
+    const auto within = [block](std::size_t p) { return p <= block ? 0 : p - block < kv_block ? p - block : kv_block; };
+    return {within(first), within(length)};
+}
+
+/// Up to 16 queries of a call, and one block of keys and values.
+struct QueryTile {
+    const AttentionCall& a;
+    const AttentionState& state;
+    std::size_t first, count;  // of the queries
+    std::size_t block;         // its first position
+
+    /// Whether all attend to all of the block.
+    bool whole() const {
+        const Reach earliest = reach(a, first, block), latest = reach(a, first + count - 1, block);
+        return earliest.end == kv_block && latest.begin == 0;
+    }
 };
 
-/// Makes the scores of what is not attended to -infinity, whatever is there.
-inline void mask(const Query& query, float (&scores)[kv_block]) {
-    for (std::size_t i = 0; i < kv_block; i += lanes) {
-        const auto lanes_below = [i](std::size_t end) {
-            return first_lanes(end <= i ? 0 : end - i < lanes ? end - i : lanes);
-        };
-        const Vec none = set1(-__builtin_inff());
-        const Vec held = select(lanes_below(query.end), load(scores + i), none);
-        store(scores + i, select(lanes_below(query.begin), none, held));
-    }
-}
-
-/// Scores of H queries against one block's keys: all of its panels, for what is not attended to is masked.
-template <std::size_t H>
-inline void block_scores(const AttentionF32& a, const Query (&query)[H], const float* keys,
-                         float (&scores)[H][kv_block]) {
-    constexpr std::size_t panels = kv_block / kv_panel;
-    Vec score[H][panels];
-    EIGENLM_UNROLL
-    for (std::size_t h = 0; h < H; ++h) {
-        EIGENLM_UNROLL
-        for (std::size_t p = 0; p < panels; ++p) score[h][p] = set1(0.0f);
-    }
-    for (std::size_t d = 0; d < a.head_dim; ++d) {
-        Vec key[panels];  // [4][head_dim][16]
-        EIGENLM_UNROLL
-        for (std::size_t p = 0; p < panels; ++p) key[p] = load(keys + (p * a.head_dim + d) * kv_panel);
-        EIGENLM_UNROLL
-        for (std::size_t h = 0; h < H; ++h) {
-            const Vec in = set1(query[h].q[d]);
-            EIGENLM_UNROLL
-            for (std::size_t p = 0; p < panels; ++p) score[h][p] = fma(in, key[p], score[h][p]);
+/// Makes the scores of what is not attended to -infinity, whatever is there.   scores: [count, 64]
+inline void mask(const QueryTile& tile, float* scores) {
+    const Vec none = set1(-__builtin_inff());
+    for (std::size_t r = 0; r < tile.count; ++r) {
+        const Reach held = reach(tile.a, tile.first + r, tile.block);
+        for (std::size_t i = 0; i < kv_block; i += lanes) {
+            const auto lanes_below = [i](std::size_t end) {
+                return first_lanes(end <= i ? 0 : end - i < lanes ? end - i : lanes);
+            };
+            float* const at = scores + r * kv_block + i;
+            store(at, select(lanes_below(held.begin), none, select(lanes_below(held.end), load(at), none)));
         }
     }
-    const Vec scale = set1(a.scale);
-    EIGENLM_UNROLL
-    for (std::size_t h = 0; h < H; ++h) {
+}
+
+/// Scores of one query -> their weights, 2^(scale * score - maximum), as the next product's input, and as they are to
+/// be summed up.
+/// @{
+struct Weights {
+    float* data;  // [16, 64]
+    void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
+        const Vec base = set1(-maximum);
         EIGENLM_UNROLL
-        for (std::size_t p = 0; p < panels; ++p) store(scores[h] + p * kv_panel, mul(score[h][p], scale));
-        if (query[h].begin != 0 || query[h].end != kv_block) mask(query[h], scores[h]);
+        for (std::size_t i = 0; i < 4; ++i) w[i] = fma(w[i], set1(scale), base);
+        exp2(w);
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < 4; ++i) store(data + row * kv_block + i * lanes, w[i]);
+    }
+};
+/// bf16: the exponent is rounded to 128ths, the power to 8 bits. Weights below 2^-126 are 0. A NaN's weight is 0.
+struct Bf16Weights {
+    float* data;  // [16, 2, 16, 2]
+    void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
+        const Vec base = set1(exp2_rounder + 127.0f - maximum), lowest = set1(exp2_rounder);
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < 4; ++i) w[i] = exp2_bf16(max(fma(w[i], set1(scale), base), lowest));
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < 4; i += 2) store_in_turn(data + row * kv_block + i * lanes, w[i], w[i + 1]);
+    }
+};
+/// @}
+
+/// A query's new largest score -> what its sums so far are multiplied by: a power of two.
+inline void correct(const QueryTile& tile, const float (&correction)[lanes]) {
+    const std::size_t stride = AttentionState::stride(tile.a.head_dim);
+    for (std::size_t r = 0; r < tile.count; ++r) {
+        if (correction[r] == 1.0f) continue;
+        float* const weighted = tile.state.weighted(tile.first + r);
+        for (std::size_t d = 0; d < stride; d += lanes)
+            store(weighted + d, mul(load(weighted + d), set1(correction[r])));
     }
 }
 
-/// Weights of one query: scores -> exp(score - maximum) in place; what it has so far is brought to the new maximum.
-inline void block_weights(const AttentionF32& a, const Query& query, float (&scores)[kv_block]) {
-    Vec largest = set1(-__builtin_inff());
-    for (std::size_t i = 0; i < kv_block; i += lanes) largest = max(load(scores + i), largest);
-    const float block_maximum = max(largest), before = *query.maximum;
-    const float maximum = before < block_maximum ? block_maximum : before;
-    Vec weights[kv_block / lanes], totals = set1(0.0f);
-    EIGENLM_UNROLL
-    for (std::size_t i = 0; i < kv_block / lanes; ++i) weights[i] = sub(load(scores + i * lanes), set1(maximum));
-    exp(weights);
-    EIGENLM_UNROLL
-    for (std::size_t i = 0; i < kv_block / lanes; ++i) {
-        store(scores + i * lanes, weights[i]);
-        totals = add(totals, weights[i]);
+/// The largest score of each of 16 queries -> the maximum so far, a whole power of two, and, as the result, what the
+/// sums so far are multiplied by: 2^(the maximum before - the new one).   scores: [16, 64], those of queries there are
+/// not being anything
+inline Vec raise(const QueryTile& tile, const float* scores) {
+    alignas(64) float folded[lanes * lanes];
+    for (std::size_t r = 0; r < lanes; ++r) {
+        const float* const row = scores + r * kv_block;
+        Vec largest = max(load(row), set1(-__builtin_inff()));
+        EIGENLM_UNROLL
+        for (std::size_t i = lanes; i < kv_block; i += lanes) largest = max(load(row + i), largest);
+        store(folded + r * lanes, largest);
     }
-    const Vec correction = exp(sub(set1(before), set1(maximum)));
-    alignas(64) float factor[lanes];
-    store(factor, correction);
-    *query.total = *query.total * factor[0] + sum(totals);
-    *query.maximum = maximum;
-    for (std::size_t d = 0; d < a.value_stride; d += lanes)
-        store(query.weighted + d, mul(load(query.weighted + d), correction));
+    float* const maximum = tile.state.maximum() + tile.first;
+    const Vec before = load(maximum);
+    const Vec now = max(before, round_to_whole(mul(max_of_each(folded), set1(tile.a.scale))));
+    store(maximum, now);
+    Vec change[] = {sub(before, now)};
+    exp2(change);
+    return change[0];
 }
 
-/// Adds the weighted values of positions [begin, end) of a block to H queries' sums, 16 N numbers of each from `d` on.
-template <std::size_t N, std::size_t H>
-inline void add_columns(const AttentionF32& a, const Query* query, const float* values,
-                        const float (*weights)[kv_block], std::size_t begin, std::size_t end, std::size_t d) {
-    Vec sum[H][N];
-    EIGENLM_UNROLL
-    for (std::size_t h = 0; h < H; ++h) {
+/// Takes the weights' sums, a vector for each of 16 queries, into the total so far.
+inline void add_totals(const QueryTile& tile, const float* folded, const Vec& correction) {
+    float* const total = tile.state.total() + tile.first;
+    store(total, fma(load(total), correction, sum_of_each(folded)));
+}
+
+/// Scores -> weights; what the queries have so far is brought to the new maximum.   scores: as raise
+template <class Out>
+inline void weigh(const QueryTile& tile, const float* scores, const Out& out) {
+    alignas(64) float folded[lanes * lanes], corrections[lanes];
+    const Vec correction = raise(tile, scores);
+    for (std::size_t r = 0; r < tile.count; ++r) {
+        Vec w[kv_block / lanes];
         EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) sum[h][i] = load(query[h].weighted + d + i * lanes);
+        for (std::size_t i = 0; i < kv_block / lanes; ++i) w[i] = load(scores + r * kv_block + i * lanes);
+        out.weigh(r, tile.a.scale, tile.state.maximum()[tile.first + r], w);
+        EIGENLM_UNROLL
+        for (std::size_t i = 1; i < kv_block / lanes; ++i) w[0] = add(w[0], w[i]);
+        store(folded + r * lanes, w[0]);
     }
-    for (std::size_t j = begin; j < end; ++j) {
-        Vec value[N];  // [64][value_stride]
+    add_totals(tile, folded, correction);
+    store(corrections, correction);
+    correct(tile, corrections);
+}
+
+/// Where scores may be NaNs, whose weights in bf16 are 0: makes totals of theirs NaNs.   scores: [count, 64], masked
+[[gnu::noinline]] inline void surface_nans(const QueryTile& tile, const float* scores) {
+    for (std::size_t r = 0; r < tile.count; ++r)
+        for (std::size_t j = 0; j < kv_block; ++j)
+            if (is_nan(scores[r * kv_block + j])) tile.state.total()[tile.first + r] = __builtin_nanf("");
+}
+
+/// As many blocks of R rows as there are from `row` on.
+template <std::size_t R, std::size_t P, class M>
+inline void multiply_all(const M& m, const float* const (&weight)[P], Part part, std::size_t& row, Prefetch& fetch) {
+    for (part.sums += row * part.stride; row + R <= m.x.rows; row += R, part.sums += R * part.stride)
+        multiply_tile<R>(m, row, weight, part, &fetch);
+}
+/// Sums of all rows and panels. There is room for a multiple of Tiles::panels of them.   weights:
+/// [panels][part.end][16]
+template <class M>
+inline void multiply_queries(const M& m, const float* weights, std::size_t panels, Part part, Prefetch& fetch) {
+    constexpr std::size_t P = Tiles::panels, R = Tiles::rows;
+    for (std::size_t panel = 0; panel < panels; panel += P, part.sums += P * lanes) {
+        const float* weight[P];
+        for (std::size_t p = 0; p < P; ++p)
+            weight[p] = weights + (panel + p < panels ? panel + p : panels - 1) * part.end * lanes;
+        std::size_t row = 0;
+        multiply_all<R>(m, weight, part, row, fetch);
+        if constexpr (R > 3) multiply_all<R / 3 * 2>(m, weight, part, row, fetch);
+        if constexpr (R > 3) multiply_all<R / 3>(m, weight, part, row, fetch);
+        multiply_all<1>(m, weight, part, row, fetch);
+    }
+}
+
+/// What a type of caches has that another one has not. `Out` is the weights' form, `round` makes queries of it, `order`
+/// says which of a block's slots is number i of the values' products.
+/// @{
+template <class M>
+struct Kind {
+    using Out = Weights;
+    static constexpr CacheType type = std::is_same_v<M, MatmulF32> ? CacheType::f32 : CacheType::f16;
+    static void round(float*, std::size_t) {}
+    static std::size_t order(std::size_t i) { return i; }
+};
+template <>
+struct Kind<MatmulBf16> {
+    using Out = Bf16Weights;
+    static constexpr CacheType type = CacheType::bf16;
+    static void round(float* x, std::size_t n) {
+        for (std::size_t i = 0; i < n; i += lanes) store(x + i, round_bf16(load(x + i)));
+    }
+    static std::size_t order(std::size_t i) { return i / 32 * 32 + i % 2 * 16 + i % 32 / 2; }
+};
+/// @}
+
+/// A block of keys and values as floats: in place, or widened in the call's scratch.
+template <class M>
+class Block {
+  public:
+    explicit Block(const AttentionCall& a)
+        : shape_{Kind<M>::type, a.head_dim}, keys_(a.scratch + attention_scratch(a.queries(), 0, a.head_dim)) {}
+
+    void take(const AttentionCall& a, std::size_t begin) {
+        if constexpr (std::is_same_v<M, MatmulF32>)
+            keys_ = a.block<float>(begin);
+        else
+            widen(M{}, a.block<std::uint16_t>(begin), shape_.size() / shape_.number_size() / lanes, keys_);
+    }
+    const CacheShape& shape() const { return shape_; }
+    const float* keys() const { return keys_; }
+    const float* values() const { return keys_ + shape_.keys(); }
+
+  private:
+    CacheShape shape_;
+    std::conditional_t<std::is_same_v<M, MatmulF32>, const float*, float*> keys_;
+};
+
+/// Whether numbers, a multiple of 64 of them, are finite, and no larger than the largest float / factor.
+inline bool all_within(float factor, const float* numbers, std::size_t count) {
+    Vec zeros[4];  // 0 times a number is 0
+    EIGENLM_UNROLL
+    for (std::size_t j = 0; j < 4; ++j) zeros[j] = set1(0.0f);
+    for (std::size_t i = 0; i < count; i += 4 * lanes) {
         EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) value[i] = load(values + j * a.value_stride + d + i * lanes);
-        EIGENLM_UNROLL
-        for (std::size_t h = 0; h < H; ++h) {
-            const Vec weight = set1(weights[h][j]);
-            EIGENLM_UNROLL
-            for (std::size_t i = 0; i < N; ++i) sum[h][i] = fma(weight, value[i], sum[h][i]);
+        for (std::size_t j = 0; j < 4; ++j)
+            zeros[j] = fma(mul(load(numbers + i + j * lanes), set1(factor)), set1(0.0f), zeros[j]);
+    }
+    return !is_nan(sum(add(add(zeros[0], zeros[1]), add(zeros[2], zeros[3]))));
+}
+/// Numbers below 2^58: up to 512 products of them cannot overflow.
+inline constexpr float moderate = 0x1p70f;
+
+/// The weighted sums of a block in which something that one query does not attend to is not finite: query by query,
+/// with zeros in its place. Where all is finite, this makes no difference.   weights: [16, 64]; values: floats
+template <class M>
+[[gnu::noinline]] inline void add_reached_values(const QueryTile& tile, const float* weights, const float* values) {
+    constexpr std::size_t size = kv_block * lanes, P = Tiles::panels;
+    alignas(64) float held[size], sums[P * lanes];
+    Prefetch none{};
+    for (std::size_t panel = 0; panel * lanes < tile.a.head_dim; ++panel)
+        for (std::size_t r = 0; r < tile.count; ++r) {
+            const Reach reached = reach(tile.a, tile.first + r, tile.block);
+            for (std::size_t i = 0; i < kv_block; ++i) {
+                const std::size_t slot = Kind<M>::order(i);
+                const bool held_here = slot >= reached.begin && slot < reached.end;
+                store(held + i * lanes, held_here ? load(values + panel * size + i * lanes) : set1(0.0f));
+            }
+            const M product = {{{weights + r * kv_block, 1, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0},
+                               nullptr};
+            float* const weighted = tile.state.weighted(tile.first + r) + panel * lanes;
+            store(sums, load(weighted));
+            multiply_queries(product, held, 1, Part{0, kv_block, sums, P * lanes, true}, none);
+            store(weighted, load(sums));
         }
-    }
-    EIGENLM_UNROLL
-    for (std::size_t h = 0; h < H; ++h) {
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < N; ++i) store(query[h].weighted + d + i * lanes, sum[h][i]);
-    }
-}
-template <std::size_t H>
-inline void add_values(const AttentionF32& a, const Query* query, const float* values, const float (*weights)[kv_block],
-                       std::size_t begin, std::size_t end) {
-    if (begin >= end) return;
-    std::size_t d = 0;
-    for (; d + 4 * lanes <= a.value_stride; d += 4 * lanes) add_columns<4, H>(a, query, values, weights, begin, end, d);
-    for (; d < a.value_stride; d += lanes) add_columns<1, H>(a, query, values, weights, begin, end, d);
 }
 
-/// Takes one block of keys and values into H queries.
-template <std::size_t H>
-inline void attend_block(const AttentionF32& a, const Query (&query)[H], const float* block) {
-    alignas(64) float weights[H][kv_block];
-    block_scores(a, query, block, weights);
-    std::size_t begin = 0, end = kv_block;  // of the positions that all attend to
-    for (std::size_t h = 0; h < H; ++h) {
-        block_weights(a, query[h], weights[h]);
-        begin = query[h].begin > begin ? query[h].begin : begin;
-        end = query[h].end < end ? query[h].end : end;
+/// Queries as the scores' product takes them: [round_up(queries, 16), round_up(head_dim, 32)], filled up with zeros.
+/// Whether all are moderate.
+template <class M>
+inline bool pack_queries(const AttentionCall& a) {
+    const std::size_t stride = round_up(a.head_dim, bf16_chunk);
+    for (std::size_t i = 0; i < a.queries(); ++i) {
+        const float* const q = a.q[i / a.group] + i % a.group * a.head_dim;
+        float* const packed = a.scratch + i * stride;
+        for (std::size_t d = 0; d < stride; ++d) packed[d] = d < a.head_dim ? q[d] : 0.0f;
+        Kind<M>::round(packed, stride);
     }
-    const float* const values = block + a.values_offset;
-    if constexpr (H == 1) return add_values<1>(a, query, values, weights, begin, end);
-    if (begin > end) begin = end = kv_block;  // there are none
-    for (std::size_t h = 0; h < H; ++h)
-        add_values<1>(a, query + h, values, weights + h, query[h].begin, query[h].end < begin ? query[h].end : begin);
-    add_values<H>(a, query, values, weights, begin, end);
-    for (std::size_t h = 0; h < H; ++h)
-        add_values<1>(a, query + h, values, weights + h, query[h].begin > end ? query[h].begin : end, query[h].end);
+    bool within = true;
+    for (std::size_t i = 0; i < a.queries(); ++i)
+        for (std::size_t d = 0; d < a.head_dim; ++d) within &= __builtin_fabsf(a.scratch[i * stride + d]) < 0x1p58f;
+    return within;
 }
 
-/// H queries from number `first` on and the block that begins at position `begin`. Queries are numbered head by head,
-/// row by row.
-template <std::size_t H>
-inline void attend(const AttentionF32& a, std::size_t first, std::size_t begin, const float* block) {
-    Query query[H];
-    for (std::size_t h = 0; h < H; ++h) {
-        const std::size_t row = (first + h) / a.group, head = (first + h) % a.group;
-        float* const weighted = a.scratch + (first + h) * (a.value_stride + 2);
-        const std::size_t skipped = a.first(row), length = a.length(row);
-        query[h] = {a.q[row] + head * a.head_dim,
-                    weighted,
-                    weighted + a.value_stride,
-                    weighted + a.value_stride + 1,
-                    skipped > begin ? skipped - begin : 0,
-                    length - begin < kv_block ? length - begin : kv_block};
-    }
-    attend_block(a, query, block);
+/// Takes one block of keys and values into up to 16 queries. `nans`: there may be some among the scores.
+template <class M>
+inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans, Prefetch& fetch) {
+    const AttentionCall& a = tile.a;
+    const std::size_t q_stride = round_up(a.head_dim, bf16_chunk), stride = AttentionState::stride(a.head_dim);
+    const float* const q = a.scratch + tile.first * q_stride;
+    float* const scores = a.scratch + round_up(a.queries(), lanes) * q_stride;
+    float* const weights = scores + lanes * kv_block;
+
+    const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+    multiply_queries(of_keys, block.keys(), kv_block / lanes, Part{0, block.shape().depth(), scores, kv_block}, fetch);
+    const bool whole = tile.whole();
+    if (!whole) mask(tile, scores);
+    weigh(tile, scores, typename Kind<M>::Out{weights});
+    if (nans) surface_nans(tile, scores);
+
+    const std::size_t panels = block.shape().value_panels();
+    if (!whole && !all_within(1, block.values(), panels * kv_block * lanes))
+        return add_reached_values<M>(tile, weights, block.values());
+    const M of_values = {{{weights, tile.count, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+    multiply_queries(of_values, block.values(), panels,
+                     Part{0, kv_block, tile.state.weighted(tile.first), stride, true}, fetch);
 }
 
-inline void attention_f32(const AttentionF32& a) {
-    const std::size_t rows = a.q.rows, queries = rows * a.group;
-    for (std::size_t i = 0; i < queries; ++i) {
-        float* const weighted = a.scratch + i * (a.value_stride + 2);
-        for (std::size_t d = 0; d < a.value_stride; ++d) weighted[d] = 0.0f;
-        weighted[a.value_stride] = -__builtin_inff();
-        weighted[a.value_stride + 1] = 0.0f;
-    }
-    for (std::size_t begin = a.first(0) / kv_block * kv_block; begin < a.length(rows - 1); begin += kv_block) {
-        const float* const block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
+/// Nothing gathered yet: lower than every score, so that what is multiplied by 2^(this - a score) is gone.
+inline void clear(const AttentionState& state) {
+    const std::size_t queries = round_up(state.queries, lanes);
+    for (std::size_t i = 0; i < AttentionState::size(state.queries, state.head_dim); i += lanes)
+        store(state.data + i, set1(i < queries ? -3.40282347e38f : 0.0f));
+}
+
+/// Calls f(tile, first, fetch) for every block of a section and for every 16 queries of which one attends to some of
+/// it, `first` for the first ones of each block.
+template <class F>
+inline void each_tile(const AttentionCall& a, std::size_t section, const AttentionState& state, std::size_t block_size,
+                      std::size_t steps, const F& f) {
+    const std::size_t rows = a.q.rows, last = a.length(rows - 1), end = (section + 1) * kv_section;
+    std::size_t begin = a.first(0) / kv_block * kv_block;
+    if (begin < section * kv_section) begin = section * kv_section;
+    for (; begin < end && begin < last; begin += kv_block) {
         // Rows before `from` lie before this block; the windows of those from `to` on begin behind it.
         const std::size_t from = begin > a.position ? begin - a.position : 0;
         std::size_t to = rows;
-        while (a.first(to - 1) >= begin + kv_block) --to;
-        std::size_t query = from * a.group;
-        if constexpr (Tiles::queries > 1)
-            for (; query + Tiles::queries <= to * a.group; query += Tiles::queries)
-                attend<Tiles::queries>(a, query, begin, block);
-        if constexpr (Tiles::queries > 2)
-            for (; query + 2 <= to * a.group; query += 2) attend<2>(a, query, begin, block);
-        for (; query < to * a.group; ++query) attend<1>(a, query, begin, block);
+        while (to > 0 && a.first(to - 1) >= begin + kv_block) --to;
+        const std::size_t first_query = from * a.group / lanes * lanes, last_query = to * a.group;
+        // The next block comes from memory meanwhile.
+        const std::size_t next = begin + kv_block, lines = next < last ? block_size / 64 : 0;
+        Prefetch fetch = {
+            next < last ? a.block<char>(next) : nullptr, 0, 1, lines,
+            last_query <= first_query ? 0 : ceil_div(lines, steps * ceil_div(last_query - first_query, lanes))};
+        for (std::size_t q = first_query; q < last_query; q += lanes)
+            f(QueryTile{a, state, q, a.queries() - q < lanes ? a.queries() - q : lanes, begin}, q == first_query,
+              fetch);
     }
-    for (std::size_t i = 0; i < queries; ++i) {
-        const float* const weighted = a.scratch + i * (a.value_stride + 2);
-        const Vec inverse = set1(1.0f / weighted[a.value_stride + 1]);
+}
+
+template <class M>
+inline void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    const bool moderate_queries = pack_queries<M>(a);
+    bool nans = false;
+    Block<M> block(a);
+    clear(state);
+    each_tile(a, section, state, block.shape().size(), 8, [&](const QueryTile& tile, bool first, Prefetch& fetch) {
+        if (first) {
+            block.take(a, tile.block);
+            nans = Kind<M>::type == CacheType::bf16 &&
+                   (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
+        }
+        attend_block(tile, block, nans, fetch);
+    });
+}
+inline void attend_f32(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<MatmulF32>(a, section, state);
+}
+inline void attend_f16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<MatmulF16>(a, section, state);
+}
+inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<MatmulBf16>(a, section, state);
+}
+
+inline void merge_attention(const AttentionState& later, const AttentionState& total) {
+    const std::size_t stride = AttentionState::stride(total.head_dim);
+    alignas(64) float ours[lanes], theirs[lanes];
+    for (std::size_t first = 0; first < total.queries; first += lanes) {
+        const Vec a = load(total.maximum() + first), b = load(later.maximum() + first), largest = max(a, b);
+        Vec factor[] = {sub(a, largest), sub(b, largest)};
+        exp2(factor);  // of whole numbers it is exact
+        store(ours, factor[0]);
+        store(theirs, factor[1]);
+        store(total.maximum() + first, largest);
+        float* const sums = total.total() + first;
+        store(sums, fma(load(sums), factor[0], mul(load(later.total() + first), factor[1])));
+        for (std::size_t r = first; r < first + lanes && r < total.queries; ++r) {
+            float* const v = total.weighted(r);
+            const float* const more = later.weighted(r);
+            for (std::size_t d = 0; d < stride; d += lanes)
+                store(v + d, fma(load(v + d), set1(ours[r - first]), mul(load(more + d), set1(theirs[r - first]))));
+        }
+    }
+}
+
+inline void finish_attention(const AttentionCall& a, const AttentionState& state) {
+    for (std::size_t i = 0; i < a.queries(); ++i) {
+        const float* const weighted = state.weighted(i);
+        const Vec inverse = set1(1.0f / state.total()[i]);
         float* const out = a.out[i / a.group] + i % a.group * a.head_dim;
-        each_vector(a.head_dim, [&](auto at, auto put) { put(out, mul(at(weighted), inverse)); });
+        each_vector(a.head_dim, [&](auto at, auto put) { put(out, fma(at(weighted), inverse, set1(0.0f))); });
     }
 }

@@ -9,6 +9,7 @@
 
 #include "../table.hpp"
 #include "../target.hpp"
+#include "exp2_table.hpp"
 
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX2)
 namespace eigenlm::inline EIGENLM_ABI::detail::avx2 {
@@ -99,6 +100,27 @@ inline __m256 round_bf16(__m256 v) {
 /// The nearest bfloat16, ties to even; NaNs stay NaNs.
 inline Vec round_bf16(Vec v) { return {round_bf16(v.a), round_bf16(v.b)}; }
 
+inline __m256 exp2_bf16(__m256 v) {
+    const __m256i x = _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0xffff));
+    const __m256i fraction = _mm256_and_si256(x, _mm256_set1_epi32(127)), all = _mm256_set1_epi32(-1);
+    const __m256i lag =
+        _mm256_mask_i32gather_epi32(_mm256_setzero_si256(), reinterpret_cast<const int*>(exp2_lag), fraction, all, 1);
+    const __m256i bits = _mm256_sub_epi32(x, _mm256_and_si256(lag, _mm256_set1_epi32(0xff)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+}
+/// 2^(x - 127) in bfloat16, where exp2_rounder has been added to x.
+inline Vec exp2_bf16(Vec v) { return {exp2_bf16(v.a), exp2_bf16(v.b)}; }
+/// Stores x0, y0, x1, y1, ...
+inline void store_in_turn(float* p, Vec x, Vec y) {
+    const auto put = [p](std::size_t i, __m256 a, __m256 b) {
+        const __m256 even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
+        _mm256_storeu_ps(p + i, _mm256_permute2f128_ps(even, odd, 0x20));
+        _mm256_storeu_ps(p + i + 8, _mm256_permute2f128_ps(even, odd, 0x31));
+    };
+    put(0, x.a, y.a);
+    put(16, x.b, y.b);
+}
+
 /// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.
 inline float sum(Vec v) {
     const __m256 eight = _mm256_add_ps(v.a, v.b);
@@ -115,10 +137,9 @@ inline float max(Vec v) {
 }
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
-/// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16; with bf16 twelve of half sums
-/// and four of weights, of which one is read again.
+/// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16.
 struct Tiles {
-    static constexpr std::size_t rows = 6, panels = 1, bf16_rows = 3, row_panels = 4, queries = 1;
+    static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384;
 };
 
 // Each builds on those before it.

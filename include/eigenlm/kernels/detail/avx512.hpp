@@ -9,6 +9,7 @@
 
 #include "../table.hpp"
 #include "../target.hpp"
+#include "exp2_table.hpp"
 
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
 namespace eigenlm::inline EIGENLM_ABI::detail::avx512 {
@@ -78,6 +79,22 @@ inline Vec round_bf16(Vec v) {
     const __mmask16 nan = _mm512_cmp_ps_mask(v.v, v.v, _CMP_UNORD_Q);
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_mask_mov_epi32(up, nan, quiet), upper));
 }
+/// 2^(x - 127) in bfloat16, where exp2_rounder has been added to x.
+inline Vec exp2_bf16(Vec v) {
+    const __m512i x = _mm512_and_si512(_mm512_castps_si512(v.v), _mm512_set1_epi32(0xffff));
+    const __m512i fraction = _mm512_and_si512(x, _mm512_set1_epi32(127));
+    const __m512i lag =
+        _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), all_lanes, fraction, static_cast<const void*>(exp2_lag), 1);
+    const __m512i bits = _mm512_sub_epi32(x, _mm512_and_si512(lag, _mm512_set1_epi32(0xff)));
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, bits, 16));
+}
+/// Stores x0, y0, x1, y1, ...
+inline void store_in_turn(float* p, Vec x, Vec y) {
+    const __m512i lower = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i upper = _mm512_add_epi32(lower, _mm512_set1_epi32(8));
+    store(p, _mm512_permutex2var_ps(x.v, lower, y.v));
+    store(p + 16, _mm512_permutex2var_ps(x.v, upper, y.v));
+}
 /// v * 2^n, where both are normal numbers
 inline Vec times_power_of_two(Vec v, VecInt n) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v.v), _mm512_maskz_slli_epi32(all_lanes, n.v, 23)));
@@ -99,11 +116,43 @@ inline float max(Vec v) {
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+/// Lane r of the result is made of 16 numbers at rows + 16 r, all rows at once: each step joins parts of two rows, as
+/// the trees above do with one.
+/// @{
+struct Sum {
+    static __m512 of(__m512 x, __m512 y) { return _mm512_add_ps(x, y); }
+};
+struct Max {
+    static __m512 of(__m512 x, __m512 y) { return _mm512_maskz_max_ps(all_lanes, x, y); }
+};
+template <class Join>
+inline Vec join_each(const float* rows) {
+    __m512 eight[8], four[4], two[2];
+    EIGENLM_UNROLL
+    for (int i = 0; i < 8; ++i) {  // 0 and 4, ..., 3 and 7, 8 and 12, ..., 11 and 15
+        const __m512 x = load(rows + (i + i / 4 * 4) * 16).v, y = load(rows + (i + i / 4 * 4 + 4) * 16).v;
+        eight[i] = Join::of(_mm512_maskz_shuffle_f32x4(all_lanes, x, y, 0x44),
+                            _mm512_maskz_shuffle_f32x4(all_lanes, x, y, 0xee));
+    }
+    EIGENLM_UNROLL
+    for (int i = 0; i < 4; ++i)  // i, i + 4, i + 8 and i + 12: four lanes each
+        four[i] = Join::of(_mm512_maskz_shuffle_f32x4(all_lanes, eight[i], eight[i + 4], 0x88),
+                           _mm512_maskz_shuffle_f32x4(all_lanes, eight[i], eight[i + 4], 0xdd));
+    EIGENLM_UNROLL
+    for (int i = 0; i < 2; ++i)
+        two[i] = Join::of(_mm512_maskz_shuffle_ps(all_lanes, four[2 * i], four[2 * i + 1], 0x44),
+                          _mm512_maskz_shuffle_ps(all_lanes, four[2 * i], four[2 * i + 1], 0xee));
+    return Join::of(_mm512_maskz_shuffle_ps(all_lanes, two[0], two[1], 0x88),
+                    _mm512_maskz_shuffle_ps(all_lanes, two[0], two[1], 0xdd));
+}
+inline Vec sum_of_each(const float* rows) { return join_each<Sum>(rows); }
+inline Vec max_of_each(const float* rows) { return join_each<Max>(rows); }
+/// @}
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
-/// 24 sums, four panels' weights and an input fill 29 of 32 registers; 9 sums of bf16 with their 18 halves likewise.
+/// 24 sums, four panels' weights and an input fill 29 of 32 registers.
 struct Tiles {
-    static constexpr std::size_t rows = 6, panels = 4, bf16_rows = 9, row_panels = 8, queries = 6;
+    static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 32768;
 };
 
 // Each builds on those before it.

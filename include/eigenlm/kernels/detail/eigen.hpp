@@ -8,8 +8,11 @@
 // name of what they instantiate. Programs all of whose units have the same flags may define EIGENLM_EIGEN_GEMM:
 // products of many rows are then Eigen's general ones, two to three times as fast. Our examples and benchmarks do.
 #include <Eigen/Core>
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
+#include <numbers>
 #include <type_traits>
 #include <vector>
 
@@ -129,36 +132,69 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
     }
 }
 
-/// One row: a plain softmax over all its keys.
-inline void attend(const AttentionF32& a, std::size_t row) {
-    const std::size_t first = a.first(row), length = a.length(row);
-    const auto q = map(a.q[row], a.group, a.head_dim, a.head_dim);
-    std::vector<float> memory(a.group * length);
-    Matrix weights(memory.data(), index(a.group), index(length), RowStride(index(length)));
-    for (std::size_t begin = first / kv_panel * kv_panel; begin < length; begin += kv_panel) {
-        const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
-        const auto keys = map(block + begin % kv_block * a.head_dim, a.head_dim, kv_panel, kv_panel);
-        const Index valid = index(length - begin < kv_panel ? length - begin : kv_panel);
-        weights.middleCols(index(begin), valid).noalias() = q.lazyProduct(keys.leftCols(valid)) * a.scale;
+/// One query and a section of keys: a plain softmax over all of them.
+template <CacheType type>
+void attend_query(const AttentionCall& a, std::size_t query, std::size_t section, const AttentionState& state) {
+    using Number = std::conditional_t<type == CacheType::f32, float,
+                                      std::conditional_t<type == CacheType::f16, Eigen::half, Eigen::bfloat16>>;
+    const std::size_t row = query / a.group, end = std::min(a.length(row), (section + 1) * kv_section);
+    const std::size_t first = std::max(a.first(row), section * kv_section), d = a.head_dim;
+    Vector sums = map(state.weighted(query), d);
+    sums.setZero();
+    state.total()[query] = 0;
+    state.maximum()[query] = std::numeric_limits<float>::lowest();
+    if (first >= end) return;
+    const CacheShape shape = {type, d};
+    const std::size_t count = end - first;
+    std::vector<float> wide(2 * count * d + d + count);
+    float *const keys = wide.data(), *const values = keys + count * d, *const q_data = values + count * d;
+    for (std::size_t j = 0; j < d; ++j) {
+        const float x = a.q[row][query % a.group * d + j];
+        q_data[j] = type == CacheType::bf16 ? static_cast<float>(static_cast<Number>(x)) : x;
     }
-    for (Index head = 0; head < weights.rows(); ++head) {
-        auto own = weights.row(head).tail(index(length - first)).array();
-        own = (own - own.maxCoeff()).exp();
-        own /= own.sum();
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto* const block = a.block<Number>(first + i);
+        for (std::size_t j = 0; j < d; ++j) {
+            keys[i * d + j] = static_cast<float>(block[shape.key_at((first + i) % kv_block, j)]);
+            values[i * d + j] = static_cast<float>(block[shape.value_at((first + i) % kv_block, j)]);
+        }
     }
-    Matrix out(a.out[row], index(a.group), index(a.head_dim), RowStride(index(a.head_dim)));
-    out.setZero();
-    for (std::size_t begin = first / kv_block * kv_block; begin < length; begin += kv_block) {
-        const float* block = a.cache + a.blocks[begin / kv_block] * a.block_stride;
-        const std::size_t valid = length - begin < kv_block ? length - begin : kv_block;
-        const std::size_t skipped = first > begin ? first - begin : 0;
-        const auto values =
-            map(block + a.values_offset + skipped * a.value_stride, valid - skipped, a.head_dim, a.value_stride);
-        out.noalias() += weights.middleCols(index(begin + skipped), index(valid - skipped)).lazyProduct(values);
+    const Vector q = map(q_data, d);
+    Vector weights = map(q_data + d, count);
+    for (std::size_t i = 0; i < count; ++i) weights[index(i)] = (q * map(keys + i * d, d)).sum() * a.scale;
+    const float largest = std::round(weights.maxCoeff());
+    weights = ((weights - largest) * std::numbers::ln2_v<float>).exp();
+    for (std::size_t i = 0; i < count; ++i) sums += weights[index(i)] * map(values + i * d, d);
+    state.total()[query] = weights.sum();
+    state.maximum()[query] = largest;
+}
+template <CacheType type>
+void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    for (std::size_t query = 0; query < a.queries(); ++query) attend_query<type>(a, query, section, state);
+}
+inline void attend_f32(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<CacheType::f32>(a, section, state);
+}
+inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<CacheType::bf16>(a, section, state);
+}
+inline void attend_f16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<CacheType::f16>(a, section, state);
+}
+inline void merge_attention(const AttentionState& later, const AttentionState& sum) {
+    for (std::size_t i = 0; i < sum.queries; ++i) {
+        const float largest = std::max(sum.maximum()[i], later.maximum()[i]);
+        const float ours = std::exp2(sum.maximum()[i] - largest), theirs = std::exp2(later.maximum()[i] - largest);
+        sum.maximum()[i] = largest;
+        sum.total()[i] = sum.total()[i] * ours + later.total()[i] * theirs;
+        map(sum.weighted(i), sum.head_dim) =
+            map(sum.weighted(i), sum.head_dim) * ours + map(later.weighted(i), sum.head_dim) * theirs;
     }
 }
-inline void attention_f32(const AttentionF32& a) {
-    for (std::size_t row = 0; row < a.q.rows; ++row) attend(a, row);
+inline void finish_attention(const AttentionCall& a, const AttentionState& state) {
+    for (std::size_t i = 0; i < a.queries(); ++i)
+        map(a.out[i / a.group] + i % a.group * a.head_dim, a.head_dim) =
+            map(state.weighted(i), a.head_dim) / state.total()[i];
 }
 
 inline void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {

@@ -50,6 +50,42 @@ inline Vec exp(const Vec& x) {
     return y[0];
 }
 
+/// The nearest whole number, ties to even. Numbers from 2^22 on are left as they are.
+inline Vec round_to_whole(const Vec& x) {
+    const Vec rounder = set1(12582912.0f), limit = set1(4194304.0f);
+    const Mask small = less(max(x, sub(set1(0.0f), x)), limit);
+    return select(small, sub(add(x, rounder), rounder), x);
+}
+
+/// The polynomial for 2^r, r in [-1/2, 1/2], with the least relative error, 1.6e-8: 1 + r (c0 + r (c1 + ...)).
+inline constexpr float exp2_coefficients[] = {0.693147182f,   0.240226477f, 0.0555033237f,
+                                              0.00961843692f, 0.0013398875f, 0.00015353362f};
+
+/// 2^x of N vectors, in place, x < 127. From -127 on down it is exactly 0; between that and -126 it is subnormal, which
+/// counts as 0. NaNs stay NaNs.
+template <std::size_t N>
+[[gnu::always_inline]] inline void exp2(Vec (&x)[N]) {
+    constexpr std::size_t degree = sizeof exp2_coefficients / sizeof *exp2_coefficients;
+    const Vec rounder = set1(12582912.0f), one = set1(1.0f), lowest = set1(-127.0f);
+    Vec power[N];
+    VecInt n[N];
+    EIGENLM_UNROLL
+    for (std::size_t i = 0; i < N; ++i) {
+        x[i] = max(lowest, x[i]);
+        const Vec shifted = add(x[i], rounder);
+        n[i] = bits(shifted);  // the rounder's own bits are shifted out
+        x[i] = sub(x[i], sub(shifted, rounder));
+        power[i] = fma(set1(exp2_coefficients[degree - 1]), x[i], set1(exp2_coefficients[degree - 2]));
+    }
+    EIGENLM_UNROLL
+    for (std::size_t c = degree - 2; c > 0; --c) {
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < N; ++i) power[i] = fma(power[i], x[i], set1(exp2_coefficients[c - 1]));
+    }
+    EIGENLM_UNROLL
+    for (std::size_t i = 0; i < N; ++i) x[i] = times_power_of_two(fma(power[i], x[i], one), n[i]);
+}
+
 /// x / (1 + e^-x) of N vectors, in place. -x is limited to [-86, 87], where e^-x, d = 1 + e^-x and 1 / d are normal
 /// numbers. The reciprocal of d: a guess from its bits, within 12 % (the exponent's sign turned around), and three
 /// Newton steps, each of which squares the error; a division would take longer than all of it.
@@ -79,6 +115,22 @@ inline Vec silu(const Vec& x) {
     silu(y);
     return y[0];
 }
+
+/// Lane r of the result is made of 16 numbers at rows + 16 r. Levels that can turn rows into columns have their own.
+/// @{
+template <class Float>
+inline Vec max_of_each(const Float* rows) {
+    alignas(64) float each[lanes];
+    for (std::size_t r = 0; r < lanes; ++r) each[r] = max(load(rows + r * lanes));
+    return load(each);
+}
+template <class Float>
+inline Vec sum_of_each(const Float* rows) {
+    alignas(64) float each[lanes];
+    for (std::size_t r = 0; r < lanes; ++r) each[r] = sum(load(rows + r * lanes));
+    return load(each);
+}
+/// @}
 
 /// The first `count` lanes of p, zeros behind them.
 /// @{

@@ -4,9 +4,10 @@
 // many, whatever the blocking. Lanes are outputs. A tile of R rows and P panels keeps its R * P chains in registers.
 // Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it a few panels
 // at a time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block.
-// Between parts the sums wait in memory: the same chain.
+// Between parts the sums wait in memory: the same chain. 16-bit weights of a part are widened once for all these rows.
 //
-// The level's Tiles say how many rows and panels fill its registers.
+// The level's Tiles say how many rows and panels fill its registers, and how much of the first-level cache weights
+// take.
 
 /// What a tile fetches into the second-level cache for a later one, a little at each step: the same part of some
 /// panels.
@@ -28,7 +29,8 @@ struct Prefetch {
 struct Part {
     std::size_t begin, end;
     float* sums;
-    std::size_t stride;  // from one row's sums to the next one's
+    std::size_t stride;         // from one row's sums to the next one's
+    bool resumed = begin != 0;  // rather than from zero
 };
 
 /// Runs step(k, ahead) for every k of a row's product: `ahead` is how far from k the inputs are that must be on their
@@ -50,7 +52,7 @@ inline void resume(const Part& part, Vec (&total)[R][P]) {
     for (std::size_t r = 0; r < R; ++r) {
         EIGENLM_UNROLL
         for (std::size_t p = 0; p < P; ++p)
-            total[r][p] = part.begin == 0 ? set1(0.0f) : load(part.sums + r * part.stride + p * lanes);
+            total[r][p] = part.resumed ? load(part.sums + r * part.stride + p * lanes) : set1(0.0f);
     }
 }
 template <std::size_t R, std::size_t P>
@@ -62,12 +64,29 @@ inline void suspend(const Part& part, const Vec (&total)[R][P]) {
     }
 }
 
-/// f32, or f16 widened: the same arithmetic.
+/// Where R rows of inputs begin: every third row's address is held, the others are a multiple of the stride away that
+/// fits into an instruction.
+template <std::size_t R>
+class RowInputs {
+  public:
+    RowInputs(const float* x, std::size_t stride) : stride_(stride) {
+        for (std::size_t i = 0; i < ceil_div(R, 3); ++i) {
+            third_[i] = x + 3 * i * stride;
+            asm("" : "+r"(third_[i]));  // not to be computed from the others
+        }
+    }
+    const float* row(std::size_t r) const { return third_[r / 3] + r % 3 * stride_; }
+
+  private:
+    const float* third_[ceil_div(R, 3)];
+    std::size_t stride_;
+};
+
+/// f32, or f16 widened: the same arithmetic.   weight: from the part's begin on
 template <std::size_t R, std::size_t P, class Weight>
 inline void multiply_tile(const Product& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
                           Prefetch* fetch) {
-    const float* const x = m.x[row];
-    const std::size_t stride = m.x.stride;
+    const RowInputs<R> x(m.x[row] + part.begin, m.x.stride);
     Vec total[R][P];
     resume(part, total);
     const auto step = [&](std::size_t k) {
@@ -76,7 +95,7 @@ inline void multiply_tile(const Product& m, std::size_t row, const Weight* const
         for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + k * lanes);
         EIGENLM_UNROLL
         for (std::size_t r = 0; r < R; ++r) {
-            const Vec in = set1(x[r * stride + k]);
+            const Vec in = set1(x.row(r)[k]);
             EIGENLM_UNROLL
             for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
         }
@@ -89,58 +108,96 @@ inline void multiply_tile(const Product& m, std::size_t row, const Weight* const
         });
     } else {
         fetch->step();
-        for (std::size_t k = part.begin; k < part.end; ++k) step(k);
+        EIGENLM_UNROLL_BY(4)
+        for (std::size_t k = 0; k < part.end - part.begin; ++k) step(k);
     }
     suspend(part, total);
 }
 
 /// bf16 in the order of AMX's TDPBF16PS: of every 32 inputs, one chain over the even ones and one over the odd ones;
 /// their sum is added to the total. The inputs, rounded, are floats here.
+/// @{
+
+/// A row, its weights streamed from memory.
 template <std::size_t R, std::size_t P>
 inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint16_t* const (&weight)[P],
-                          const Part& part, Prefetch* fetch) {
-    const std::size_t stride = packed_bf16_stride(m.x.cols);
-    const float* const x = m.x.data + row * stride;
+                          const Part& part, Prefetch*) {
+    static_assert(streamed<R, P>);
+    const float* const x = m.x.data + row * packed_bf16_stride(m.x.cols);
     Vec total[R][P];
     resume(part, total);
-    const auto chunk = [&](std::size_t k, [[maybe_unused]] std::size_t ahead) {
-        Vec even[R][P], odd[R][P];
+    stream<bf16_chunk>(part.end, P, 128, [&](std::size_t k, std::size_t ahead) {
+        Vec even[P], odd[P];
         EIGENLM_UNROLL
-        for (std::size_t r = 0; r < R; ++r) {
-            EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) even[r][p] = odd[r][p] = set1(0.0f);
-        }
+        for (std::size_t p = 0; p < P; ++p) even[p] = odd[p] = set1(0.0f);
         for (std::size_t i = k; i < k + bf16_chunk; i += 2) {
-            Vec w0[P], w1[P];
+            const Vec x0 = set1(x[i]), x1 = set1(x[i + 1]);
             EIGENLM_UNROLL
             for (std::size_t p = 0; p < P; ++p) {
-                w0[p] = load_even_bf16(weight[p] + i * lanes), w1[p] = load_odd_bf16(weight[p] + i * lanes);
-                if constexpr (streamed<R, P>) __builtin_prefetch(weight[p] + (i + ahead) * lanes);
-            }
-            EIGENLM_UNROLL
-            for (std::size_t r = 0; r < R; ++r) {
-                const Vec x0 = set1(x[r * stride + i]), x1 = set1(x[r * stride + i + 1]);
-                EIGENLM_UNROLL
-                for (std::size_t p = 0; p < P; ++p) {
-                    even[r][p] = fma(x0, w0[p], even[r][p]);
-                    odd[r][p] = fma(x1, w1[p], odd[r][p]);
-                }
+                const std::uint16_t* const pairs = weight[p] + i * lanes;
+                __builtin_prefetch(pairs + ahead * lanes);
+                even[p] = fma(x0, load_even_bf16(pairs), even[p]);
+                odd[p] = fma(x1, load_odd_bf16(pairs), odd[p]);
             }
         }
         EIGENLM_UNROLL
-        for (std::size_t r = 0; r < R; ++r) {
-            EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) total[r][p] = add(total[r][p], add(even[r][p], odd[r][p]));
-        }
-    };
-    if constexpr (streamed<R, P>) {
-        stream<bf16_chunk>(part.end, P, 128, chunk);
-    } else {
-        fetch->step();
-        for (std::size_t k = part.begin; k < part.end; k += bf16_chunk) chunk(k, 0);
-    }
+        for (std::size_t p = 0; p < P; ++p) total[0][p] = add(total[0][p], add(even[p], odd[p]));
+    });
     suspend(part, total);
 }
+
+/// keep(r, p, the chain over every second one of 32 inputs from x on), for R rows and P panels.   weight: floats
+template <std::size_t R, std::size_t P, class Keep>
+inline void multiply_half(const float* first_row, std::size_t stride, const float* const (&weight)[P],
+                          std::size_t first, const Keep& keep) {
+    const RowInputs<R> x(first_row, stride);
+    Vec total[R][P];
+    const auto step = [&](std::size_t i, const auto& join) {
+        Vec w[P];
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + (first + i) * lanes);
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) {
+            const Vec in = set1(x.row(r)[i]);
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) total[r][p] = join(in, w[p], total[r][p]);
+        }
+    };
+    // The same as from zero: a zero's sign is lost when the chain is added to the total.
+    step(0, [](const Vec& a, const Vec& b, const Vec&) { return mul(a, b); });
+    EIGENLM_UNROLL_BY(5)
+    for (std::size_t i = 2; i < bf16_chunk; i += 2)
+        step(i, [](const Vec& a, const Vec& b, const Vec& c) { return fma(a, b, c); });
+    EIGENLM_UNROLL
+    for (std::size_t r = 0; r < R; ++r) {
+        EIGENLM_UNROLL
+        for (std::size_t p = 0; p < P; ++p) keep(r, p, total[r][p]);
+    }
+}
+/// Several rows, their weights widened: the even chains first, then the odd ones, each of which fill the registers. The
+/// rest waits in memory; compilers would keep some of it in registers, and have chains wait instead.
+/// weight: from the part's begin on
+template <std::size_t R, std::size_t P>
+inline void multiply_tile(const MatmulBf16& m, std::size_t row, const float* const (&weight)[P], const Part& part,
+                          Prefetch* fetch) {
+    const std::size_t stride = packed_bf16_stride(m.x.cols);
+    const float* const x = m.x.data + row * stride + part.begin;
+    alignas(64) float even[R * P * lanes];
+    fetch->step();
+    for (std::size_t k = 0; k < part.end - part.begin; k += bf16_chunk) {
+        multiply_half<R>(x + k, stride, weight, k, [&](std::size_t r, std::size_t p, const Vec& chain) {
+            store(even + (r * P + p) * lanes, chain);
+        });
+        asm volatile("" : : "r"(even) : "memory");
+        const bool new_sums = k == 0 && !part.resumed;
+        multiply_half<R>(x + k + 1, stride, weight, k + 1, [&](std::size_t r, std::size_t p, const Vec& odd) {
+            float* const total = part.sums + r * part.stride + p * lanes;
+            const Vec both = add(load(even + (r * P + p) * lanes), odd);
+            store(total, add(new_sums ? set1(0.0f) : load(total), both));
+        });
+    }
+}
+/// @}
 
 /// Of 16 columns from `column` on, how many there are.
 inline std::size_t width_at(std::size_t column, std::size_t columns) {
@@ -258,22 +315,25 @@ inline constexpr std::size_t local_rows = 256;
 template <std::size_t G>
 inline constexpr std::size_t local_sums = (local_rows + 16) * G* lanes;
 
-/// Products of many rows. Calls multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums
-/// of rows [row, stop) over a part of the inputs, and what the epilogue makes of them where it is the last part.
-/// part.sums has room for 16 rows more; they are in m.partial, or in `local`, which has room for local_sums<G>.
-/// `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs`
-/// inputs (0: once for a part).
-template <std::size_t G, class M, class Multiply>
+/// Of G panels, inputs at a time, whose weights, numbers of type Near, are to stay in the first-level cache.
+template <std::size_t G, class Near>
+inline constexpr std::size_t near_inputs = Tiles::near_bytes / (G * lanes * sizeof(Near));
+
+/// Products of many rows, which read weights and inputs of type Near. Calls multiply(row, stop, panel, weights of G
+/// panels, part, fetch), which computes the sums of rows [row, stop) over a part of the inputs, and what the epilogue
+/// makes of them where it is the last part. part.sums has room for 16 rows more; they are in m.partial, or in `local`,
+/// which has room for local_sums<G>. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs
+/// (0: once for a part).
+template <std::size_t G, class Near, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
                           std::size_t step_inputs, float* local, const Multiply& multiply) {
     using Weight = std::remove_cvref_t<decltype(*m.weight)>;
     const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
-    // Inputs at a time: the panels' share takes up to 32 KiB of the first-level cache.
-    constexpr std::size_t most = 32768 / (G * lanes * sizeof(Weight));
-    const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, most)), bf16_chunk);
+    const std::size_t parts = ceil_div(inputs, near_inputs<G, Near>);
+    const std::size_t near = round_up(ceil_div(inputs, parts), bf16_chunk);
     // All inputs of G panels come before the next panels, unless all rows' inputs are more than half of a usual
     // second-level cache: then all panels' sums wait for the next inputs.
-    const bool whole = inputs * rows * sizeof(Weight) <= (1u << 20) || m.partial_size < slot * (last + G);
+    const bool whole = inputs * rows * sizeof(Near) <= (1u << 20) || m.partial_size < slot * (last + G);
     const std::size_t step = whole ? inputs : near;
     for (std::size_t begin = 0; begin < inputs; begin += step) {
         const std::size_t end = begin + step < inputs ? begin + step : inputs;
@@ -315,57 +375,92 @@ inline void each_block(std::size_t first, std::size_t stop, const F& f) {
     }
 }
 
+/// A panel's 16-bit weights of some inputs, widened: [inputs][16] floats.
+/// @{
+inline void widen(const MatmulF16&, const std::uint16_t* weight, std::size_t inputs, float* wide) {
+    for (std::size_t i = 0; i < inputs * lanes; i += lanes) store(wide + i, load(weight + i));
+}
+inline void widen(const MatmulBf16&, const std::uint16_t* weight, std::size_t inputs, float* wide) {
+    for (std::size_t i = 0; i < inputs * lanes; i += 2 * lanes) {
+        store(wide + i, load_even_bf16(weight + i));
+        store(wide + i + lanes, load_odd_bf16(weight + i));
+    }
+}
+/// @}
+
+/// A part of G panels as floats: in place, or widened in memory of its own.
+template <class M, std::size_t G>
+class NearWeights {
+  public:
+    NearWeights() {}
+    void take(const M& m, const decltype(m.weight) (&weight)[G], const Part& part) {
+        for (std::size_t g = 0; g < G; ++g) {
+            float* const wide = wide_ + g * near_inputs<G, float> * lanes;
+            widen(m, weight[g] + part.begin * lanes, part.end - part.begin, wide);
+            panels[g] = wide;
+        }
+    }
+    const float* panels[G];
+
+  private:
+    alignas(64) float wide_[G * near_inputs<G, float> * lanes];
+};
+template <std::size_t G>
+class NearWeights<MatmulF32, G> {
+  public:
+    NearWeights() {}
+    void take(const MatmulF32&, const float* const (&weight)[G], const Part& part) {
+        for (std::size_t g = 0; g < G; ++g) panels[g] = weight[g] + part.begin * lanes;
+    }
+    const float* panels[G];
+};
+
 /// R rows of G panels, P at a time.
-template <std::size_t R, std::size_t P, std::size_t G, class M, class Weight>
-inline void multiply_block(const M& m, std::size_t row, const Weight* const (&weight)[G], Part part, Prefetch& fetch) {
+template <std::size_t R, std::size_t P, std::size_t G, class M>
+inline void multiply_block(const M& m, std::size_t row, const float* const (&weight)[G], Part part, Prefetch& fetch) {
     for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
-        const Weight* panels[P];
+        const float* panels[P];
         for (std::size_t i = 0; i < P; ++i) panels[i] = weight[p + i];
         multiply_tile<R>(m, row, panels, part, &fetch);
     }
 }
 
-template <std::size_t Rows, std::size_t P, class M>
+template <class M>
 inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
-    using Weight = std::remove_cvref_t<decltype(*m.weight)>;
-    constexpr std::size_t third = Rows / 3, G = P < 2 ? 2 : P;
+    constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = P < 2 ? 2 : P;
     const std::size_t inputs = panel_size(m) / lanes;
+    NearWeights<M, G> near;
     const auto multiply = [&](std::size_t first_row, std::size_t stop, std::size_t panel,
-                              const Weight* const(&weight)[G], const Part& part, Prefetch& fetch) {
+                              const decltype(m.weight)(&weight)[G], const Part& part, Prefetch& fetch) {
+        near.take(m, weight, part);
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
             const Part block = {part.begin, part.end, part.sums + at * part.stride, part.stride};
             if (count == Rows)
-                multiply_block<Rows, P>(m, row, weight, block, fetch);
+                multiply_block<Rows, P>(m, row, near.panels, block, fetch);
             else if (count == 2 * third)
-                multiply_block<2 * third, P>(m, row, weight, block, fetch);
+                multiply_block<2 * third, P>(m, row, near.panels, block, fetch);
             else
-                multiply_block<third, P>(m, row, weight, block, fetch);
+                multiply_block<third, P>(m, row, near.panels, block, fetch);
             if (part.end == inputs)
                 finish(m, done, row + count - done, panel, panel + G < last ? panel + G : last,
                        block.sums + (done - row) * part.stride, part.stride);
         });
     };
     alignas(64) float local[local_sums<G>];
-    multiply_many<G>(m, first, last, Rows * P / G, 0, local, multiply);
+    multiply_many<G, float>(m, first, last, Rows * P / G, 0, local, multiply);
 }
 
-template <std::size_t Rows, std::size_t P, class M>
+template <class M>
 inline void matmul(const M& m, std::size_t first, std::size_t last) {
-    if (m.x.rows < Rows / 3 || m.x.rows == 1)
+    if (m.x.rows < Tiles::rows / 3 || m.x.rows == 1)
         multiply_rows(m, first, last);
     else
-        multiply_blocks<Rows, P>(m, first, last);
+        multiply_blocks(m, first, last);
 }
+inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
+inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
+inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) { matmul(m, first, last); }
 
-inline void matmul_f32(const MatmulF32& m, std::size_t first, std::size_t last) {
-    matmul<Tiles::rows, Tiles::panels>(m, first, last);
-}
-inline void matmul_f16(const MatmulF16& m, std::size_t first, std::size_t last) {
-    matmul<Tiles::rows, Tiles::panels>(m, first, last);
-}
-inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last) {
-    matmul<Tiles::bf16_rows, 1>(m, first, last);
-}
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
     float* const out = packed + row * packed_bf16_stride(n);
     each_vector(n, [&](auto at, auto put) { put(out, round_bf16(at(x))); });

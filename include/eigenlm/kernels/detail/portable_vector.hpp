@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../../base/types.hpp"
+#include "exp2_table.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -187,6 +188,24 @@ inline Vec round_bf16(const Vec& v) {
         result.q[i] = (Quad)((QuadBits)rounded & 0xffff0000u);
     }
     return result;
+}
+
+/// 2^(x - 127) in bfloat16, where exp2_rounder has been added to x.
+inline Vec exp2_bf16(const Vec& v) {
+    std::uint32_t x[16];
+    std::memcpy(x, &v, sizeof x);
+    for (std::uint32_t& bits : x) bits = ((bits & 0xffffu) - exp2_lag[bits & 127u]) << 16;
+    Vec result;
+    std::memcpy(&result, x, sizeof x);
+    return result;
+}
+/// Stores x0, y0, x1, y1, ...
+inline void store_in_turn(float* p, const Vec& x, const Vec& y) {
+    for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) {
+            p[8 * i + 2 * j] = x.q[i][j];
+            p[8 * i + 2 * j + 1] = y.q[i][j];
+        }
 }
 
 #undef EIGENLM_EACH_QUAD
