@@ -181,7 +181,7 @@ class DramRead {
                 throw eigenlm::ResourceError("memory", "cannot reserve " + std::to_string(size) + " bytes to read");
             data = static_cast<char*>(memory);
             ::madvise(memory, size, advice);
-            pool.split(size / 4096, 1, [&](std::size_t begin, std::size_t end, std::size_t) {
+            pool.split(size / 4096, 1, 256, [&](std::size_t begin, std::size_t end, std::size_t) {
                 for (std::size_t page = begin; page < end; ++page) data[page * 4096] = 1;
             });
         }

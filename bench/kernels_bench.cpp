@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <eigenlm/eigenlm.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,27 +55,41 @@ void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t out
 }
 
 /// Attention of a group of 7 query heads at `rows` positions, the last of which sees `length` keys.
-void attention(benchmark::State& state, Isa isa, std::size_t rows, std::size_t length) {
-    constexpr std::size_t group = 7, head_dim = 64, width = group * head_dim, block = 2 * eigenlm::kv_block * head_dim;
-    const auto q = numbers(rows * width, 1), cache = numbers(eigenlm::ceil_div(length, eigenlm::kv_block) * block, 2);
-    std::vector<std::uint32_t> blocks(eigenlm::ceil_div(length, eigenlm::kv_block));
-    for (std::uint32_t b = 0; b < blocks.size(); ++b) blocks[b] = b;
-    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(rows * group, 1, head_dim));
+void attention(benchmark::State& state, Isa isa, eigenlm::CacheType type, std::size_t rows, std::size_t length) {
+    constexpr std::size_t group = 7, head_dim = 64, width = group * head_dim;
+    const eigenlm::CacheShape shape = {type, head_dim};
+    const std::size_t count = eigenlm::ceil_div(length, eigenlm::kv_block), queries = rows * group;
+    const auto q = numbers(rows * width, 1), singles = numbers(count * shape.size() / shape.number_size(), 2);
+    std::vector<std::uint16_t> halfs;
+    for (const float x : singles)
+        halfs.push_back(type == eigenlm::CacheType::bf16 ? eigenlm::f32_to_bf16(x) : eigenlm::f32_to_f16(x));
+    std::vector<std::uint32_t> blocks(count);
+    for (std::uint32_t b = 0; b < count; ++b) blocks[b] = b;
+    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(queries, 1, head_dim));
+    std::vector<float> memory(2 * eigenlm::AttentionState::size(queries, head_dim));
+    const eigenlm::AttentionState sum = {memory.data(), queries, head_dim};
+    const eigenlm::AttentionState next = {memory.data() + memory.size() / 2, queries, head_dim};
+    const auto* const cache = type == eigenlm::CacheType::f32 ? std::as_bytes(std::span(singles)).data()
+                                                              : std::as_bytes(std::span(halfs)).data();
+    const eigenlm::AttentionCall call = {.q = {q.data(), rows, width, width},
+                                         .cache = cache,
+                                         .blocks = blocks.data(),
+                                         .block_stride = shape.size(),
+                                         .position = length - rows,
+                                         .window = length,
+                                         .group = group,
+                                         .head_dim = head_dim,
+                                         .scale = 0.18f,
+                                         .out = {out.data(), rows, width, width},
+                                         .scratch = scratch.data()};
+    const eigenlm::KernelTable& table = eigenlm::kernels(isa);
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
-        eigenlm::kernels(isa).attention_f32({.q = {q.data(), rows, width, width},
-                                             .cache = cache.data(),
-                                             .blocks = blocks.data(),
-                                             .block_stride = block,
-                                             .values_offset = eigenlm::kv_block * head_dim,
-                                             .value_stride = head_dim,
-                                             .position = length - rows,
-                                             .window = length,
-                                             .group = group,
-                                             .head_dim = head_dim,
-                                             .scale = 0.125f,
-                                             .out = {out.data(), rows, width, width},
-                                             .scratch = scratch.data()});
+        for (std::size_t section = 0; section < call.last_section(); ++section) {
+            table.attend[static_cast<std::size_t>(type)](call, section, section == 0 ? sum : next);
+            if (section != 0) table.merge_attention(next, sum);
+        }
+        table.finish_attention(call, sum);
         benchmark::ClobberMemory();
     }
     const double keys = static_cast<double>(rows) * (static_cast<double>(length) - static_cast<double>(rows - 1) / 2);
@@ -133,8 +148,10 @@ void add_rows(Isa isa) {
         [&t](const float* x, const float*, float*) { benchmark::DoNotOptimize(t.argmax(x, 151936)); });
     for (const std::size_t rows : {1u, 9u})
         for (const std::size_t length : {64u, 1024u, 4096u})
-            add("attention_7x64/rows:" + std::to_string(rows) + "/keys:" + std::to_string(length), isa,
-                [=](auto& s, Isa i) { attention(s, i, rows, length); });
+            for (const eigenlm::CacheType type : eigenlm::all_cache_types)
+                add(std::string("attention_7x64/") + to_string(type) + "/rows:" + std::to_string(rows) +
+                        "/keys:" + std::to_string(length),
+                    isa, [=](auto& s, Isa i) { attention(s, i, type, rows, length); });
 }
 
 }  // namespace

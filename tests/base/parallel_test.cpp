@@ -55,20 +55,55 @@ TEST(ThreadPool, VisitsEachItemExactlyOnce) {
 TEST(ThreadPool, SplitsIntoMultiples) {
     for (const std::size_t threads : {1u, 2u, 3u, 5u}) {
         ThreadPool pool(threads);
-        for (const std::size_t count : {0u, 1u, 16u, 17u, 100u}) {
-            std::mutex mutex;
-            std::vector<int> items(count);
-            std::size_t parts = 0;
-            pool.split(count, 8, [&](std::size_t begin, std::size_t end, std::size_t) {
-                const std::lock_guard<std::mutex> lock(mutex);
-                EXPECT_EQ(begin % 8, 0u);
-                ++parts;
-                for (std::size_t i = begin; i < end; ++i) ++items[i];
-            });
-            EXPECT_EQ(items, std::vector<int>(count, 1));
-            EXPECT_LE(parts, threads) << "one part per thread";
-        }
+        for (const std::size_t count : {0u, 1u, 8u, 16u, 17u, 100u, 1000u})
+            for (const std::size_t grain : {8u, 16u, 1u << 20}) {
+                std::mutex mutex;
+                std::vector<int> items(count);
+                pool.split(count, 8, grain, [&](std::size_t begin, std::size_t end, std::size_t) {
+                    const std::lock_guard<std::mutex> lock(mutex);
+                    EXPECT_EQ(begin % 8, 0u);
+                    if (threads > 1) {
+                        EXPECT_LE(end - begin, grain);
+                    }
+                    for (std::size_t i = begin; i < end; ++i) ++items.at(i);
+                });
+                EXPECT_EQ(items, std::vector<int>(count, 1)) << threads << " threads, " << count << " by " << grain;
+            }
     }
+}
+
+TEST(ThreadPool, SharesOfThreadsThatAreHeldUpAreTakenByOthers) {
+    ThreadPool pool(3);
+    std::mutex mutex;
+    std::vector<std::size_t> held_up;  // the parts that a thread was held up in
+    std::atomic<std::size_t> done = 0;
+    pool.split(300, 1, 10, [&](std::size_t begin, std::size_t, std::size_t thread) {
+        if (thread != 0) {  // the caller does all but one part of each of the others
+            {
+                const std::lock_guard<std::mutex> lock(mutex);
+                held_up.push_back(begin);
+            }
+            while (done < 28) std::this_thread::yield();
+        }
+        ++done;
+    });
+    EXPECT_EQ(done, 30u);
+    EXPECT_LE(held_up.size(), 2u);
+}
+
+TEST(ThreadPool, TakesItsOwnShareInAscendingOrder) {
+    ThreadPool pool(2);
+    std::vector<std::size_t> begins;
+    std::atomic<bool> begun = false;
+    pool.split(100, 2, 10, [&](std::size_t begin, std::size_t, std::size_t thread) {
+        if (thread != 0) {  // in its first part until the caller has gone through its own share
+            while (!begun) std::this_thread::yield();
+            return;
+        }
+        if (begin < 50) begins.push_back(begin);
+        if (begins.size() == 5) begun = true;
+    });
+    EXPECT_EQ(begins, (std::vector<std::size_t>{0, 10, 20, 30, 40}));
 }
 
 /// Calls f(thread) once on every thread of the pool: no part returns before all have begun.

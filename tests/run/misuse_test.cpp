@@ -183,7 +183,7 @@ TEST(Misuse, OfPartsBySizesThatCannotBe) {
     for (const auto& c : cases) support::expect_error(c.kind, c.call, {c.word});
     EXPECT_EQ(cache.length(), 5u);
     std::atomic<std::size_t> visited = 0;
-    pool.split(10, 0, [&](std::size_t begin, std::size_t end, std::size_t) { visited += end - begin; });
+    pool.split(10, 0, 0, [&](std::size_t begin, std::size_t end, std::size_t) { visited += end - begin; });
     EXPECT_EQ(visited, 10u) << "multiples of 0 are multiples of 1";
 }
 

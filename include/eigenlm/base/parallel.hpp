@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <mutex>
 #include <string>
@@ -54,6 +55,7 @@ class ThreadPool {
             throw ArgumentError(
                 "threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
         spins_ = threads <= std::thread::hardware_concurrency();
+        shares_ = std::vector<Share>(threads);
         try {
             for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error& e) {
@@ -72,33 +74,29 @@ class ThreadPool {
     std::size_t size() const { return workers_.size() + 1; }
 
     /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns
-    /// when all are done. `thread` < size() is unique among the calls that one for_each runs at a time. Every call of f
-    /// runs under FloatState. The first exception is thrown again here, after the other threads have stopped taking
-    /// parts.
+    /// when all are done. Threads take parts in ascending order. `thread` < size() is unique among the calls that one
+    /// for_each runs at a time. Every call of f runs under FloatState. The first exception is thrown again here, after
+    /// the other threads have stopped taking parts.
     void for_each(std::size_t count, std::size_t grain, RangeFunction f) {
-        if (count == 0) return;
         if (grain == 0) grain = 1;
         const Turn turn(busy_);
-        if (count <= grain || workers_.empty() || !turn.mine) {
-            const FloatState state;
-            for (std::size_t begin = 0; begin < count; begin += grain)
-                f(begin, begin + grain < count ? begin + grain : count, 0);
-            return;
-        }
-        job_ = {&f, count, grain};
+        if (count <= grain || workers_.empty() || !turn.mine) return alone(count, grain, f);
         next_.store(0, std::memory_order_relaxed);
-        running_.store(workers_.size(), std::memory_order_relaxed);
-        epoch_.fetch_add(1, std::memory_order_release);
-        epoch_.notify_all();
-        take_parts(0);
-        spin([this] { return running_.load(std::memory_order_acquire) == 0; });
-        for (std::size_t left; (left = running_.load(std::memory_order_acquire)) != 0;) running_.wait(left);
-        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+        run({&f, count, grain, false});
     }
 
-    /// for_each with one part per thread of about equal size, in multiples of `multiple`.
-    void split(std::size_t count, std::size_t multiple, RangeFunction f) {
-        for_each(count, round_up(ceil_div(count, size()), std::max<std::size_t>(multiple, 1)), f);
+    /// for_each where each thread begins with a share of its own, of consecutive items, and takes its parts in
+    /// ascending order, so that it reads memory in one stream; who is done takes the last parts of another's share.
+    /// Parts begin at multiples of `multiple`, of which `grain` is one; 0 stands for 1.
+    void split(std::size_t count, std::size_t multiple, std::size_t grain, RangeFunction f) {
+        multiple = std::max<std::size_t>(multiple, 1), grain = std::max(grain, multiple);
+        const Turn turn(busy_);
+        if (count <= multiple || workers_.empty() || !turn.mine || count > max_shared) return alone(count, count, f);
+        const std::size_t multiples = ceil_div(count, multiple);
+        for (std::size_t i = 0; i < size(); ++i)
+            shares_[i].set(std::min(count, multiples * i / size() * multiple),
+                           std::min(count, multiples * (i + 1) / size() * multiple));
+        run({&f, count, grain, true});
     }
 
   private:
@@ -117,7 +115,48 @@ class ThreadPool {
     struct Job {
         const RangeFunction* f;
         std::size_t count, grain;
+        bool shared;  // by shares_, or else by next_
     };
+
+    /// Items [begin, end) that nobody has taken yet, in one number.
+    static constexpr std::size_t max_shared = 0xffffffff;
+    class alignas(64) Share {
+      public:
+        void set(std::size_t begin, std::size_t end) { range_.store(begin << 32 | end, std::memory_order_relaxed); }
+        /// Takes `grain` items, or what is left. Whether there were any.
+        bool take(std::size_t grain, bool last, std::size_t& begin, std::size_t& end) {
+            for (std::uint64_t range = range_.load(std::memory_order_relaxed);;) {
+                const std::size_t first = range >> 32, stop = range & max_shared;
+                if (first >= stop) return false;
+                begin = last ? first + (stop - first - 1) / grain * grain : first;
+                end = last ? stop : std::min(stop, first + grain);
+                const std::uint64_t left = last ? first << 32 | begin : end << 32 | stop;
+                if (range_.compare_exchange_weak(range, left, std::memory_order_relaxed)) return true;
+            }
+        }
+
+      private:
+        std::atomic<std::uint64_t> range_{0};
+    };
+
+    void alone(std::size_t count, std::size_t grain, const RangeFunction& f) {
+        const FloatState state;
+        for (std::size_t begin = 0; begin < count; begin += grain)
+            f(begin, count - begin > grain ? begin + grain : count, 0);
+    }
+    /// Opens the door for the workers, works, and shuts it behind those who came: somebody whom the system has not
+    /// woken in time is not waited for.
+    void run(const Job& job) {
+        job_ = job;
+        door_.store(open, std::memory_order_release);
+        epoch_.fetch_add(1, std::memory_order_release);
+        epoch_.notify_all();
+        take_parts(0);
+        door_.fetch_sub(open, std::memory_order_acq_rel);
+        spin([this] { return door_.load(std::memory_order_acquire) == 0; });
+        for (std::size_t left; (left = door_.load(std::memory_order_acquire)) != 0;) door_.wait(left);
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
 
     /// Waits for `done` without sleep for a moment: waking a thread takes longer than most of what a model's pass does
     /// between two of its parallel parts. With more threads than processors, somebody who works needs this one.
@@ -140,26 +179,42 @@ class ThreadPool {
     void take_parts(std::size_t thread) {
         const FloatState state;
         try {
-            for (;;) {
-                const std::size_t begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
-                if (begin >= job_.count) return;
-                (*job_.f)(begin, begin + job_.grain < job_.count ? begin + job_.grain : job_.count, thread);
-            }
+            for (std::size_t begin, end; next_part(thread, begin, end);) (*job_.f)(begin, end, thread);
         } catch (...) {
             next_.store(job_.count, std::memory_order_relaxed);
+            for (Share& share : shares_) share.set(0, 0);
             const std::lock_guard<std::mutex> lock(failure_mutex_);
             if (!failure_) failure_ = std::current_exception();
         }
     }
+    bool next_part(std::size_t thread, std::size_t& begin, std::size_t& end) {
+        if (job_.shared) {
+            for (std::size_t i = 0; i < size(); ++i)
+                if (shares_[(thread + i) % size()].take(job_.grain, i != 0, begin, end)) return true;
+            return false;
+        }
+        begin = next_.fetch_add(job_.grain, std::memory_order_relaxed);
+        if (begin >= job_.count) return false;
+        end = job_.count - begin > job_.grain ? begin + job_.grain : job_.count;
+        return true;
+    }
 
+    /// Whether the door was open.
+    bool enter() {
+        for (std::size_t inside = door_.load(std::memory_order_relaxed); inside >= open;)
+            if (door_.compare_exchange_weak(inside, inside + 1, std::memory_order_acquire, std::memory_order_relaxed))
+                return true;
+        return false;
+    }
     void work(std::size_t thread) {
         for (std::size_t seen = 0;;) {
             spin([&] { return epoch_.load(std::memory_order_acquire) != seen; });
             epoch_.wait(seen, std::memory_order_acquire);
             seen = epoch_.load(std::memory_order_acquire);
             if (stopping_) return;
+            if (!enter()) continue;
             take_parts(thread);
-            if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+            if (door_.fetch_sub(1, std::memory_order_acq_rel) == 1) door_.notify_one();
         }
     }
 
@@ -175,7 +230,10 @@ class ThreadPool {
     std::vector<std::thread> workers_;
     std::atomic_flag busy_;
     Job job_{};
-    std::atomic<std::size_t> next_{0}, running_{0}, epoch_{0};
+    std::vector<Share> shares_;  // one for each thread
+    std::atomic<std::size_t> next_{0}, epoch_{0};
+    static constexpr std::size_t open = 1u << 16;
+    std::atomic<std::size_t> door_{0};  // `open`, or 0; and the workers inside
     std::atomic<bool> stopping_{false};
     std::mutex failure_mutex_;
     std::exception_ptr failure_;

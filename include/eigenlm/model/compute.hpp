@@ -60,6 +60,12 @@ inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t fir
     kernels.matmul_bf16(m, first, last);
 }
 
+/// Panels that a thread takes at a time: few of those that are read for one row alone, so that all threads are done at
+/// the same time; many where several rows share them, as the first of them are not fetched ahead.
+inline std::size_t panels_at_once(std::size_t rows, std::size_t panels, std::size_t threads) {
+    return rows == 1 ? 8 : round_up(ceil_div(panels, 4 * threads), 8);
+}
+
 template <class Weight>
 struct MatmulOf;
 template <>
@@ -113,7 +119,8 @@ void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>&
     if (x.rows * weight.inputs() * weight.outputs() < detail::parallel_work)
         panels(0, weight.panels(), 0);
     else
-        compute.pool.split(weight.panels(), 2, panels);
+        compute.pool.split(weight.panels(), 2, detail::panels_at_once(x.rows, weight.panels(), compute.pool.size()),
+                           panels);
 }
 
 /// hidden += x, [rows, cols]

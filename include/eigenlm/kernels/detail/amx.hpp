@@ -72,7 +72,7 @@ class Pending {
     void step() {
         if (row_ == stop_) return;
         const std::size_t count = stop_ - row_ < 4 ? stop_ - row_ : 4;
-        avx512::finish<Tiles>(m_, row_, count, panel_, panel_ + 2 < last_ ? panel_ + 2 : last_, sums_, 2 * lanes);
+        avx512::finish<Tiles, 4>(m_, row_, count, panel_, panel_ + 2 < last_ ? panel_ + 2 : last_, sums_, 2 * lanes);
         row_ += count, sums_ += count * 2 * lanes;
     }
     void finish() {

@@ -20,15 +20,12 @@ class PanelProduct {
         : x_(x),
           weight_(weight),
           sums_(sums),
-          all_sums_(sums),
           height_(height),
           chunks_(chunks),
           left_(panels),
           row_(static_cast<int>(stride * sizeof(float))),
           resumed_(resumed) {}
 
-    /// Whether these are its sums.
-    bool of(const float* sums) const { return left_ != 0 && all_sums_ == sums; }
     /// Steps to come.
     std::size_t steps() const { return round_up(left_, 4) * chunks_ - 4 * chunk_ - part_; }
 
@@ -91,7 +88,7 @@ class PanelProduct {
     }
 
     const std::uint16_t *x_ = nullptr, *weight_ = nullptr;
-    float *sums_ = nullptr, *all_sums_ = nullptr;
+    float* sums_ = nullptr;
     std::size_t height_ = 0, chunks_ = 0, left_ = 0, chunk_ = 0;
     unsigned part_ = 0;
     int row_ = 0;
@@ -201,10 +198,10 @@ class SectionAttention {
         current_.emplace(tile);
         which_ ^= 1;
     }
-    /// The weights of the current tile, and beside them the values' sums of the one before, and the next one's scores.
+    /// The weights of the current tile, and beside them the values' sums of the one before, and the next one's scores:
+    /// all are done before sums are brought to new maxima.
     void weigh_current(const PanelProduct& next, avx512::Prefetch& fetch) {
         const avx512::QueryTile& tile = *current_;
-        if (values_.of(state_.weighted(tile.first))) values_.finish();
         const bool whole = tile.whole();
         if (!whole) avx512::mask(tile, scores(which_));
         Beside beside = {values_, next, fetch};

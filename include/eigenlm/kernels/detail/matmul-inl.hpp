@@ -266,22 +266,25 @@ inline void finish_rows(const Product& m, std::size_t row, std::size_t panel, st
     }
 }
 
-/// The epilogue of `rows` rows and of panels [panel, stop), an even number of them unless they are the last.
-template <class Form>
+/// The epilogue of `rows` rows, N at a time, and of panels [panel, stop), an even number of them unless they are the
+/// last.
+/// @{
+template <class Form, std::size_t N>
 [[gnu::noinline]] inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel,
                                      std::size_t stop, const float* sums, std::size_t stride) {
     std::size_t r = 0;
-    for (; r + 4 <= rows; r += 4) finish_rows<4, Form>(m, row + r, panel, stop, sums + r * stride, stride);
+    for (; r + N <= rows; r += N) finish_rows<N, Form>(m, row + r, panel, stop, sums + r * stride, stride);
     for (; r < rows; ++r) finish_rows<1, Form>(m, row + r, panel, stop, sums + r * stride, stride);
 }
 inline void finish(const MatmulBf16& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
                    const float* sums, std::size_t stride) {
-    finish<Rounded>(m, row, rows, panel, stop, sums, stride);
+    finish<Rounded, Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
 }
 inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
                    const float* sums, std::size_t stride) {
-    finish<Plain>(m, row, rows, panel, stop, sums, stride);
+    finish<Plain, Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
 }
+/// @}
 
 /// Numbers that a panel takes.
 inline std::size_t panel_size(const Product& m) { return m.x.cols * lanes; }
@@ -319,6 +322,14 @@ inline constexpr std::size_t local_sums = (local_rows + 16) * G* lanes;
 template <std::size_t G, class Near>
 inline constexpr std::size_t near_inputs = Tiles::near_bytes / (G * lanes * sizeof(Near));
 
+/// Inputs [begin, end) of G panels, to be fetched in so many steps.
+template <std::size_t G, class M>
+inline Prefetch prefetch_of(const M& m, std::size_t panel, std::size_t begin, std::size_t end, std::size_t steps) {
+    const std::size_t size = panel_size(m), lines = (end - begin) * lanes * sizeof(*m.weight) / 64;
+    return {reinterpret_cast<const char*>(m.weight + panel * size + begin * lanes), size * sizeof(*m.weight), G, lines,
+            ceil_div(lines, steps)};
+}
+
 /// Products of many rows, which read weights and inputs of type Near. Calls multiply(row, stop, panel, weights of G
 /// panels, part, fetch), which computes the sums of rows [row, stop) over a part of the inputs, and what the epilogue
 /// makes of them where it is the last part. part.sums has room for 16 rows more; they are in m.partial, or in `local`,
@@ -327,36 +338,39 @@ inline constexpr std::size_t near_inputs = Tiles::near_bytes / (G * lanes * size
 template <std::size_t G, class Near, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
                           std::size_t step_inputs, float* local, const Multiply& multiply) {
-    using Weight = std::remove_cvref_t<decltype(*m.weight)>;
-    const std::size_t size = panel_size(m), inputs = size / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
-    const std::size_t parts = ceil_div(inputs, near_inputs<G, Near>);
-    const std::size_t near = round_up(ceil_div(inputs, parts), bf16_chunk);
+    const std::size_t inputs = panel_size(m) / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
+    const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, near_inputs<G, Near>)), bf16_chunk);
+    const auto end_of = [&](std::size_t k) { return k + near < inputs ? k + near : inputs; };
     // All inputs of G panels come before the next panels, unless all rows' inputs are more than half of a usual
     // second-level cache: then all panels' sums wait for the next inputs.
     const bool whole = inputs * rows * sizeof(Near) <= (1u << 20) || m.partial_size < slot * (last + G);
-    const std::size_t step = whole ? inputs : near;
-    for (std::size_t begin = 0; begin < inputs; begin += step) {
-        const std::size_t end = begin + step < inputs ? begin + step : inputs;
+    const std::size_t count = whole ? local_rows : rows, all = ceil_div(m.outputs, lanes);
+
+    // Weights come into the second-level cache one part before they are needed, lest the inputs drive them out again:
+    // the same panels' next inputs, or the next panels' (behind the last ones, those that this thread will most likely
+    // be given next), or the first panels' next inputs.
+    const auto fetch_after = [&](std::size_t panel, std::size_t row, std::size_t stop, std::size_t k) {
+        const std::size_t end = end_of(k), steps = ceil_div(stop - row, step_rows) *
+                                                   (step_inputs != 0 ? ceil_div(end - k, step_inputs) : 1);
+        if (whole && end < inputs) return row == 0 ? prefetch_of<G>(m, panel, end, end_of(end), steps) : Prefetch{};
+        if (stop < rows) return Prefetch{};
+        const std::size_t begin = whole ? 0 : k, next = panel + G;
+        if (next < (end < inputs ? last : all)) return prefetch_of<G>(m, next, begin, end_of(begin), steps);
+        return end < inputs ? prefetch_of<G>(m, first, end, end_of(end), steps) : Prefetch{};
+    };
+    for (std::size_t begin = 0; begin < inputs; begin += whole ? inputs : near)
         for (std::size_t panel = first; panel < last; panel += G) {
-            const Weight* weight[G];
+            decltype(m.weight) weight[G];
             find_panels(m, panel, last, weight);
-            // The next panels come into the second-level cache while these are at work.
-            const std::size_t next = panel + G < last ? panel + G : first;
-            const std::size_t at = next * size + (panel + G < last ? begin : end % inputs) * lanes;
-            const std::size_t lines = (end - begin) * lanes * sizeof(Weight) / 64;
-            Prefetch fetch = {
-                reinterpret_cast<const char*>(m.weight + at), size * sizeof(Weight), G, lines,
-                ceil_div(lines, ceil_div(end - begin, step_inputs ? step_inputs : near) * ceil_div(rows, step_rows))};
             float* const sums = whole ? local : m.partial + panel * slot;
-            const std::size_t count = whole ? local_rows : rows;
             for (std::size_t row = 0; row < rows; row += count) {
                 const std::size_t stop = row + count < rows ? row + count : rows;
-                for (std::size_t k = begin; k < end; k += near)
-                    multiply(row, stop, panel, weight, Part{k, k + near < end ? k + near : end, sums, G * lanes},
-                             fetch);
+                for (std::size_t k = begin; k < (whole ? inputs : end_of(begin)); k += near) {
+                    Prefetch fetch = fetch_after(panel, row, stop, k);
+                    multiply(row, stop, panel, weight, Part{k, end_of(k), sums, G * lanes}, fetch);
+                }
             }
         }
-    }
 }
 
 /// Calls f(row, count, done, sums) for blocks of rows of [first, stop): of `Rows`, or of two thirds or one third of it
