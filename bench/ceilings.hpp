@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <eigenlm/eigenlm.hpp>
+#include <eigenlm/kernels/detail/amx.hpp>
+#include <eigenlm/kernels/target.hpp>
 #include <string>
 #include <vector>
 

@@ -157,7 +157,8 @@ inline void weigh(const avx512::QueryTile& tile, const float* scores, std::uint1
         for (std::size_t i = 0; i < steps; ++i) beside.step();
     }
     avx512::add_totals(tile, folded, correction);
-    if (_mm512_cmp_ps_mask(correction.v, _mm512_set1_ps(1.0f), _CMP_NEQ_UQ) == 0) return;
+    const avx512::Mask changed = _mm512_cmp_ps_mask(correction.v, _mm512_set1_ps(1.0f), _CMP_NEQ_UQ);
+    if ((changed & avx512::first_lanes(tile.count)) == 0) return;
     avx512::store(corrections, correction);
     avx512::correct(tile, corrections);
 }
