@@ -61,6 +61,18 @@ inline std::optional<eigenlm::WeightType> weight_type(const std::string& dtype) 
     return eigenlm::weight_type_from_string(dtype, "--dtype");
 }
 
+/// --cache-type likewise.
+inline void add_cache_type(CLI::App& app, std::string& type) {
+    std::vector<std::string> names;
+    for (const auto known : eigenlm::all_cache_types) names.push_back(eigenlm::to_string(known));
+    app.add_option("--cache-type", type, "how the KV cache keeps its numbers (default: as the weights)")
+        ->check(CLI::IsMember(names));
+}
+inline std::optional<eigenlm::CacheType> cache_type(const std::string& type) {
+    if (type.empty()) return std::nullopt;
+    return eigenlm::cache_type_from_string(type, "--cache-type");
+}
+
 /// A text file's content; "-" is the standard input.
 inline std::string read_text(const std::string& path) {
     if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};

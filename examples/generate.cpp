@@ -13,7 +13,7 @@
 namespace {
 
 struct Arguments {
-    std::string model, prompt = "Once upon a time", file, dtype;
+    std::string model, prompt = "Once upon a time", file, dtype, cache_type;
     std::int64_t max_new_tokens = 512, seed = 0;
     std::size_t threads = 0, context = 0;
     std::optional<float> temperature, top_p, min_p, repeat_penalty;
@@ -48,6 +48,7 @@ void define(CLI::App& app, Arguments& a) {
         ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))
         ->capture_default_str();
     command_line::add_dtype(app, a.dtype);
+    command_line::add_cache_type(app, a.cache_type);
     app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
         ->check(number(0, 1e6));
     app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
@@ -82,6 +83,7 @@ eigenlm::GenerateOptions options(const Arguments& a) {
     o.ignore_eos = a.ignore_eos;
     o.use_cache = !a.no_cache;
     o.context = a.context;
+    o.cache_type = command_line::cache_type(a.cache_type);
     o.progress = command_line::progress_line();
     return o;
 }

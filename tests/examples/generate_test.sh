@@ -170,6 +170,7 @@ test_bad_usage_is_status_2() {
     refused 2 --ctx-size -c -1
     refused 2 --seed -s -2
     refused 2 --dtype --dtype q17
+    refused 2 --cache-type --cache-type q17
     refused 2 --stop --stop
     refused 2 --file -p a -f b
 }

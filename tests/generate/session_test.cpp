@@ -4,6 +4,7 @@
 #include <eigenlm/generate/session.hpp>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <thread>
 #include <vector>
@@ -220,6 +221,20 @@ TEST(Session, HasTheModelsContextUpTo4096) {
     EXPECT_EQ(Session(support::random_model(config), {.context = 5000}).capacity(), 5000u);
     support::expect_error<ArgumentError>([] { Session(support::random_model(), {.context = 257}); },
                                          {"context", "256", "257"});
+}
+
+TEST(Session, KeepsItsCacheInTheTypeThatIsAskedFor) {
+    const auto model = support::random_model();  // in f32
+    const auto logits = [&](std::optional<eigenlm::CacheType> type) {
+        Session session(model, {.cache_type = type});
+        const auto row = session.prefill(some_ids(70));
+        return std::vector<float>(row.begin(), row.end());
+    };
+    const auto f32 = logits(eigenlm::CacheType::f32), bf16 = logits(eigenlm::CacheType::bf16);
+    EXPECT_EQ(logits(std::nullopt), f32);
+    EXPECT_NE(bf16, f32);
+    EXPECT_NE(logits(eigenlm::CacheType::f16), f32);
+    EXPECT_NE(logits(eigenlm::CacheType::f16), bf16);
 }
 
 TEST(Session, TakesAnyNumberOfRowsPerPass) {

@@ -135,6 +135,7 @@ class Generation {
                                                 std::to_string(most));
         SessionOptions session;
         session.context = prompt + std::min(o.max_new_tokens, most - prompt);
+        session.cache_type = o.cache_type;
         session.use_cache = o.use_cache;
         return session;
     }

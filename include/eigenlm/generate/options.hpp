@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../base/progress.hpp"
+#include "../kernels/table.hpp"
 #include "../weights/read_config.hpp"
 #include "sampler.hpp"
 
@@ -28,6 +29,7 @@ struct GenerateOptions {
     bool ignore_eos = false;                             ///< go on after an end-of-sequence token
     bool use_cache = true;                               ///< false: recompute the whole text for every token
     std::size_t context = 0;                             ///< most positions to use; 0: as many as the model has
+    std::optional<CacheType> cache_type = std::nullopt;  ///< of the KV cache; default: the model's cache_type()
     ProgressFunction progress = nullptr;                 ///< tokens of the prompt, then of the answer
     std::stop_token cancel = {};                         ///< ends the generation with StopReason::cancelled
 };
