@@ -217,7 +217,8 @@ TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
 class SameBitsFarTest : public testing::TestWithParam<std::tuple<eigenlm::WeightType, eigenlm::Isa>> {};
 
 TEST_P(SameBitsFarTest, AsOnePassInStepsOnAnyNumberOfThreads) {
-    const auto& [dtype, isa] = GetParam();
+    const auto dtype = std::get<0>(GetParam());
+    const auto isa = std::get<1>(GetParam());
     const auto load = [&](std::size_t threads) {
         return support::load_model(support::golden_dir("long"), {.threads = threads, .isa = isa, .dtype = dtype});
     };
