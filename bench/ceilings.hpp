@@ -199,13 +199,12 @@ class DramRead {
         char* data = nullptr;
         std::size_t size = 0;
     };
-    /// Each stream reads `run` bytes, then the streams go on behind the last one's.
+    /// Each stream reads `run` bytes, then the streams go on behind the last one's. `bytes` is a multiple of all that.
     template <std::size_t Streams, bool Ahead>
     static void read_part(const char* data, std::size_t bytes, std::size_t run) {
         constexpr std::size_t distance = 4096;
         Line sums[Streams] = {};
-        for (const char* const end = data + bytes / (Streams * run) * (Streams * run); data != end;
-             data += Streams * run)
+        for (const char* const end = data + bytes; data != end; data += Streams * run)
             for (std::size_t i = 0; i < run; i += 64) {
                 const std::size_t ahead = i + distance < run ? distance : distance + (Streams - 1) * run;
                 EIGENLM_UNROLL
@@ -222,10 +221,12 @@ class DramRead {
     }
     double read(eigenlm::ThreadPool& pool, const Way& way) const {
         const Pages& pages = way.huge ? huge_ : small_;
-        const std::size_t part = pages.size / pool.size() / 4096 * 4096;
+        std::size_t part = pages.size / pool.size() / 4096 * 4096;
+        const std::size_t most = std::max<std::size_t>(part / way.streams / 64 * 64, 64),
+                          run = way.far_apart ? most : std::min<std::size_t>(most, 32768);
+        part = part / (way.streams * run) * (way.streams * run);
         const auto begin = std::chrono::steady_clock::now();
         pool.for_each(pool.size(), 1, [&](std::size_t i, std::size_t, std::size_t) {
-            const std::size_t run = way.far_apart ? part / way.streams / 64 * 64 : 32768;
             (way.ahead ? reader<true>(way.streams) : reader<false>(way.streams))(pages.data + i * part, part, run);
         });
         return static_cast<double>(part * pool.size()) / seconds_since(begin) * 1e-9;

@@ -85,11 +85,7 @@ void attention(benchmark::State& state, Isa isa, eigenlm::CacheType type, std::s
     const eigenlm::KernelTable& table = eigenlm::kernels(isa);
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
-        for (std::size_t section = 0; section < call.last_section(); ++section) {
-            table.attend[static_cast<std::size_t>(type)](call, section, section == 0 ? sum : next);
-            if (section != 0) table.merge_attention(next, sum);
-        }
-        table.finish_attention(call, sum);
+        eigenlm::attend_to_all(table, type, call, sum, next);
         benchmark::ClobberMemory();
     }
     const double keys = static_cast<double>(rows) * (static_cast<double>(length) - static_cast<double>(rows - 1) / 2);

@@ -250,8 +250,7 @@ class Bench {
     }
 
     eigenlm::CacheType cache_type(const eigenlm::Model& model) const {
-        if (options_.cache_type.empty()) return eigenlm::default_cache_type(model.transformer().dtype());
-        return eigenlm::cache_type_from_string(options_.cache_type, "--cache-type");
+        return command_line::cache_type(options_.cache_type).value_or(model.cache_type());
     }
 
     void measure_model(const std::string& dtype, std::size_t threads) {
@@ -390,7 +389,7 @@ int main(int argc, char** argv) {
     app.add_option("--prefill-rows", o.prefill_rows, "rows of one pass")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
-    app.add_option("--cache-type", o.cache_type, "f32, bf16 or f16: how the KV cache keeps its numbers (default: as the weights)");
+    command_line::add_cache_type(app, o.cache_type);
     app.add_option("--dram-mib", o.dram_mib, "MiB to read for the memory's ceiling: several times the caches")
         ->capture_default_str()
         ->check(CLI::Range(1, 1 << 20));

@@ -49,12 +49,17 @@ inline std::filesystem::path model_path(const std::string& wish) {
     return EIGENLM_TINY_MODEL_DIR;
 }
 
+/// An option whose value is the name of one of some types.
+template <class Types>
+void add_type(CLI::App& app, const char* flag, std::string& name, const char* help, const Types& types) {
+    std::vector<std::string> names;
+    for (const auto type : types) names.push_back(eigenlm::to_string(type));
+    app.add_option(flag, name, help)->check(CLI::IsMember(names));
+}
 /// --dtype, as a program's help and its checks have it.
 inline void add_dtype(CLI::App& app, std::string& dtype) {
-    std::vector<std::string> names;
-    for (const auto type : eigenlm::all_weight_types) names.push_back(eigenlm::to_string(type));
-    app.add_option("--dtype", dtype, "type of the weights in memory (default: the checkpoint's)")
-        ->check(CLI::IsMember(names));
+    add_type(app, "--dtype", dtype, "type of the weights in memory (default: the checkpoint's)",
+             eigenlm::all_weight_types);
 }
 inline std::optional<eigenlm::WeightType> weight_type(const std::string& dtype) {
     if (dtype.empty()) return std::nullopt;
@@ -63,10 +68,8 @@ inline std::optional<eigenlm::WeightType> weight_type(const std::string& dtype) 
 
 /// --cache-type likewise.
 inline void add_cache_type(CLI::App& app, std::string& type) {
-    std::vector<std::string> names;
-    for (const auto known : eigenlm::all_cache_types) names.push_back(eigenlm::to_string(known));
-    app.add_option("--cache-type", type, "how the KV cache keeps its numbers (default: as the weights)")
-        ->check(CLI::IsMember(names));
+    add_type(app, "--cache-type", type, "how the KV cache keeps its numbers (default: as the weights)",
+             eigenlm::all_cache_types);
 }
 inline std::optional<eigenlm::CacheType> cache_type(const std::string& type) {
     if (type.empty()) return std::nullopt;

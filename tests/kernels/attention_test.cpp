@@ -83,15 +83,9 @@ struct Scene {
                                              .scale = static_cast<float>(scale() * std::numbers::log2e),
                                              .out = {out.data(), rows, width, width},
                                              .scratch = scratch.data()};
-        const eigenlm::KernelTable& table = eigenlm::kernels(isa);
         {
             const eigenlm::FloatState state;
-            for (std::size_t section = call.first_section(); section < call.last_section(); ++section) {
-                const bool first = section == call.first_section();
-                table.attend[static_cast<std::size_t>(type)](call, section, first ? sum : next);
-                if (!first) table.merge_attention(next, sum);
-            }
-            table.finish_attention(call, sum);
+            eigenlm::attend_to_all(eigenlm::kernels(isa), type, call, sum, next);
         }
         EXPECT_EQ(out.back(), 99) << "written behind the end";
         out.pop_back();

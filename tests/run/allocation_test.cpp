@@ -119,6 +119,27 @@ INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
                                           testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u),
                                           testing::ValuesIn(support::exact_isas())));
 
+/// Behind a section of keys threads share the attention of one position; their room is the cache's.
+class FarAllocationTest : public testing::TestWithParam<std::tuple<eigenlm::CacheType, std::size_t, eigenlm::Isa>> {};
+
+TEST_P(FarAllocationTest, StepsBehindASectionOfKeysAllocateNothing) {
+    const auto& [cache_type, threads, isa] = GetParam();
+    const auto model = support::load_model(support::golden_dir("long"), {.threads = threads, .isa = isa});
+    std::vector<eigenlm::TokenId> prompt(eigenlm::kv_section - 2);
+    for (std::size_t i = 0; i < prompt.size(); ++i)
+        prompt[i] = static_cast<eigenlm::TokenId>(i % model->config().vocab_size);
+    eigenlm::Session session(model, {.context = prompt.size() + 10, .cache_type = cache_type});
+    const std::size_t found = allocations_during([&] {
+        session.prefill(prompt);
+        for (eigenlm::TokenId id = 0; id < 10; ++id) session.decode(id);
+    });
+    EXPECT_EQ(found, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, FarAllocationTest,
+                         testing::Combine(testing::ValuesIn(eigenlm::all_cache_types), testing::Values(1u, 3u),
+                                          testing::ValuesIn(support::exact_isas())));
+
 TEST(Allocation, StreamedTextAllocatesNothingPerToken) {
     const auto lm = eigenlm::load(support::tiny_dir(), {.isa = eigenlm::Isa::portable});
     auto answer = lm.generate("Once upon a time",

@@ -215,4 +215,16 @@ struct KernelTable {
     std::size_t (*argmax)(const float* x, std::size_t n);
 };
 
+/// Attention to all sections, one after the other. `sum` and `next` are room for what the call's queries gather.
+inline void attend_to_all(const KernelTable& kernels, CacheType type, const AttentionCall& call,
+                          const AttentionState& sum, const AttentionState& next) {
+    const auto attend = kernels.attend[static_cast<std::size_t>(type)];
+    attend(call, call.first_section(), sum);
+    for (std::size_t section = call.first_section() + 1; section < call.last_section(); ++section) {
+        attend(call, section, next);
+        kernels.merge_attention(next, sum);
+    }
+    kernels.finish_attention(call, sum);
+}
+
 }  // namespace eigenlm::inline EIGENLM_ABI

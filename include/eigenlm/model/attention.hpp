@@ -70,8 +70,7 @@ class AttentionHeads {
   private:
     /// Threads split rows and heads.
     void attend_in_rows(const Pass& pass, const Segment& segment, Activations& a) const {
-        const KernelTable& kernels = pass.compute.kernels;
-        const std::size_t group = num_heads_ / num_kv_heads_, type = static_cast<std::size_t>(segment.cache->type());
+        const std::size_t group = num_heads_ / num_kv_heads_;
         // Several parts for each thread: they take different times.
         const std::size_t share = ceil_div(segment.rows * num_kv_heads_, 4 * pass.compute.pool.size());
         const std::size_t at_once = std::min(attention_rows(group), share), parts = ceil_div(segment.rows, at_once);
@@ -81,12 +80,7 @@ class AttentionHeads {
             const AttentionRoom room = a.attention(thread, rows * group);
             const AttentionCall call =
                 this->call(segment, a, segment.first_row + part * at_once, rows, task % num_kv_heads_, room.scratch);
-            for (std::size_t section = call.first_section(); section < call.last_section(); ++section) {
-                const bool first = section == call.first_section();
-                kernels.attend[type](call, section, first ? room.sum : room.next);
-                if (!first) kernels.merge_attention(room.next, room.sum);
-            }
-            kernels.finish_attention(call, room.sum);
+            attend_to_all(pass.compute.kernels, segment.cache->type(), call, room.sum, room.next);
         });
     }
     /// One position that attends to many: threads split sections and heads.

@@ -61,7 +61,7 @@ inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t fir
 }
 
 /// Panels that a thread takes at a time: few of those that are read for one row alone, so that all threads are done at
-/// the same time; many where several rows share them, as the first of them are not fetched ahead.
+/// the same time; more where several rows share them, since each time the rows are read anew.
 inline std::size_t panels_at_once(std::size_t rows, std::size_t panels, std::size_t threads) {
     return rows == 1 ? 8 : round_up(ceil_div(panels, 4 * threads), 8);
 }

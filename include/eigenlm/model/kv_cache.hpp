@@ -51,7 +51,6 @@ class LayerCache {
     const std::byte* head(std::size_t kv_head) const { return layer_ + kv_head * shape_.size(); }
     const std::uint32_t* blocks() const { return blocks_; }
     std::size_t block_stride() const { return block_stride_; }
-    const CacheShape& shape() const { return shape_; }
     /// @}
 
   private:

@@ -147,6 +147,7 @@ inline void multiply_all(const M& m, const float* const (&weight)[P], Part part,
 template <class M>
 inline void multiply_queries(const M& m, const float* weights, std::size_t panels, Part part, Prefetch& fetch) {
     constexpr std::size_t P = Tiles::panels, R = Tiles::rows;
+    static_assert(!streamed<1, P>);
     for (std::size_t panel = 0; panel < panels; panel += P, part.sums += P * lanes) {
         const float* weight[P];
         for (std::size_t p = 0; p < P; ++p)
@@ -202,17 +203,15 @@ class Block {
     std::conditional_t<std::is_same_v<M, MatmulF32>, const float*, float*> keys_;
 };
 
-/// Whether numbers, a multiple of 64 of them, are finite, and no larger than the largest float / factor.
+/// Whether numbers, a multiple of 32 of them, are finite, and no larger than the largest float / factor.
 inline bool all_within(float factor, const float* numbers, std::size_t count) {
-    Vec zeros[4];  // 0 times a number is 0
-    EIGENLM_UNROLL
-    for (std::size_t j = 0; j < 4; ++j) zeros[j] = set1(0.0f);
-    for (std::size_t i = 0; i < count; i += 4 * lanes) {
+    Vec zeros[2] = {set1(0.0f), set1(0.0f)};  // 0 times a number is 0
+    for (std::size_t i = 0; i < count; i += 2 * lanes) {
         EIGENLM_UNROLL
-        for (std::size_t j = 0; j < 4; ++j)
+        for (std::size_t j = 0; j < 2; ++j)
             zeros[j] = fma(mul(load(numbers + i + j * lanes), set1(factor)), set1(0.0f), zeros[j]);
     }
-    return !is_nan(sum(add(add(zeros[0], zeros[1]), add(zeros[2], zeros[3]))));
+    return !is_nan(sum(add(zeros[0], zeros[1])));
 }
 /// Numbers below 2^58: up to 512 products of them cannot overflow.
 inline constexpr float moderate = 0x1p70f;
@@ -242,9 +241,8 @@ template <class M>
 }
 
 /// Queries as the scores' product takes them: [round_up(queries, 16), round_up(head_dim, 32)], filled up with zeros.
-/// Whether all are moderate.
 template <class M>
-inline bool pack_queries(const AttentionCall& a) {
+inline void pack_queries(const AttentionCall& a) {
     const std::size_t stride = round_up(a.head_dim, bf16_chunk);
     for (std::size_t i = 0; i < a.queries(); ++i) {
         const float* const q = a.q[i / a.group] + i % a.group * a.head_dim;
@@ -252,10 +250,6 @@ inline bool pack_queries(const AttentionCall& a) {
         for (std::size_t d = 0; d < stride; ++d) packed[d] = d < a.head_dim ? q[d] : 0.0f;
         Kind<M>::round(packed, stride);
     }
-    bool within = true;
-    for (std::size_t i = 0; i < a.queries(); ++i)
-        for (std::size_t d = 0; d < a.head_dim; ++d) within &= __builtin_fabsf(a.scratch[i * stride + d]) < 0x1p58f;
-    return within;
 }
 
 /// Takes one block of keys and values into up to 16 queries. `nans`: there may be some among the scores.
@@ -316,15 +310,17 @@ inline void each_tile(const AttentionCall& a, std::size_t section, const Attenti
 
 template <class M>
 inline void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    const bool moderate_queries = pack_queries<M>(a);
+    constexpr bool bf16 = Kind<M>::type == CacheType::bf16;
+    pack_queries<M>(a);
+    const bool moderate_queries =
+        !bf16 || all_within(moderate, a.scratch, a.queries() * round_up(a.head_dim, bf16_chunk));
     bool nans = false;
     Block<M> block(a);
     clear(state);
     each_tile(a, section, state, block.shape().size(), 8, [&](const QueryTile& tile, bool first, Prefetch& fetch) {
         if (first) {
             block.take(a, tile.block);
-            nans = Kind<M>::type == CacheType::bf16 &&
-                   (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
+            nans = bf16 && (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
         }
         attend_block(tile, block, nans, fetch);
     });

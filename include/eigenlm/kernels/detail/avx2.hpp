@@ -146,6 +146,8 @@ struct Tiles {
 // clang-format off
 #include "math-inl.hpp"
 #include "rows-inl.hpp"
+#include "tile-inl.hpp"
+#include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on
