@@ -59,8 +59,9 @@ struct Pass {
 
 /// What attention needs beside its input and output.
 struct AttentionRoom {
-    AttentionState sum, next;
-    float* scratch;
+    AttentionState sum;   ///< what the queries gather from all sections so far
+    AttentionState next;  ///< and from one more
+    float* scratch;       ///< see attention_scratch
 };
 
 /// Every intermediate of a pass, allocated once for as many rows as a pass may have.
