@@ -57,6 +57,17 @@ inline double fma_loop(std::size_t rounds) {
     for (auto& sum : sums) asm volatile("" : : "v"(sum));
     return static_cast<double>(rounds) * 12 * 16 * 2;
 }
+inline double bf16_loop(std::size_t rounds) {
+    __m512 sums[12], x = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f003f00));  // pairs of 0.5
+    asm volatile("" : "+v"(x));
+    for (auto& sum : sums) sum = x;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) asm("vdpbf16ps %1, %1, %0" : "+v"(sums[j]) : "v"(x));
+    }
+    for (auto& sum : sums) asm volatile("" : : "v"(sum));
+    return static_cast<double>(rounds) * 12 * 32 * 2;
+}
 }  // namespace ceilings::avx512
 EIGENLM_TARGET_END
 
@@ -134,10 +145,11 @@ inline double fma_f32_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double
 #endif
     return rate(pool, plain_loop, seconds);
 }
-/// bf16 multiply-adds: tiles', or what the f32 units do.
+/// bf16 multiply-adds: tiles', or those of AVX-512's pairs, or what the f32 units do.
 inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
 #if defined(__x86_64__)
     if (isa == eigenlm::Isa::amx) return rate(pool, amx::tile_loop, seconds);
+    if (isa == eigenlm::Isa::avx512_bf16) return rate(pool, avx512::bf16_loop, seconds);
 #endif
     return fma_f32_gflops(pool, isa, seconds);
 }

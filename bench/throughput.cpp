@@ -27,7 +27,7 @@ struct Options {
     std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
-    std::string cache_type;
+    std::string cache_type, numerics;
     bool serve = false;
 };
 
@@ -241,6 +241,7 @@ class Bench {
 
     std::shared_ptr<const eigenlm::Model> load(const std::string& dtype, std::size_t threads) const {
         const eigenlm::ModelOptions model_options = {.threads = threads,
+                                                     .numerics = command_line::numerics(options_.numerics),
                                                      .dtype = eigenlm::weight_type_from_string(dtype, "--dtype"),
                                                      .progress = command_line::progress_line()};
         if (options_.model.empty())
@@ -390,6 +391,7 @@ int main(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
     command_line::add_cache_type(app, o.cache_type);
+    command_line::add_numerics(app, o.numerics);
     app.add_option("--dram-mib", o.dram_mib, "MiB to read for the memory's ceiling: several times the caches")
         ->capture_default_str()
         ->check(CLI::Range(1, 1 << 20));

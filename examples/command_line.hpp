@@ -76,6 +76,16 @@ inline std::optional<eigenlm::CacheType> cache_type(const std::string& type) {
     return eigenlm::cache_type_from_string(type, "--cache-type");
 }
 
+/// --numerics likewise.
+inline void add_numerics(CLI::App& app, std::string& numerics) {
+    add_type(app, "--numerics", numerics,
+             "same-bits: what every machine computes (the default); fastest: what this one is fastest at",
+             eigenlm::all_numerics);
+}
+inline eigenlm::Numerics numerics(const std::string& name) {
+    return name.empty() ? eigenlm::Numerics::same_bits : eigenlm::numerics_from_string(name, "--numerics");
+}
+
 /// A text file's content; "-" is the standard input.
 inline std::string read_text(const std::string& path) {
     if (path == "-") return {std::istreambuf_iterator<char>(std::cin), {}};

@@ -13,7 +13,7 @@
 namespace {
 
 struct Arguments {
-    std::string model, prompt = "Once upon a time", file, dtype, cache_type;
+    std::string model, prompt = "Once upon a time", file, dtype, cache_type, numerics;
     std::int64_t max_new_tokens = 512, seed = 0;
     std::size_t threads = 0, context = 0;
     std::optional<float> temperature, top_p, min_p, repeat_penalty;
@@ -49,6 +49,7 @@ void define(CLI::App& app, Arguments& a) {
         ->capture_default_str();
     command_line::add_dtype(app, a.dtype);
     command_line::add_cache_type(app, a.cache_type);
+    command_line::add_numerics(app, a.numerics);
     app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
         ->check(number(0, 1e6));
     app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
@@ -126,6 +127,7 @@ void generate(const Arguments& a) {
     load.threads = a.threads;
     load.context = a.context;
     load.dtype = command_line::weight_type(a.dtype);
+    load.numerics = command_line::numerics(a.numerics);
     load.progress = command_line::progress_line();
     const auto begin = std::chrono::steady_clock::now();
     const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);

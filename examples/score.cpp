@@ -7,7 +7,7 @@
 namespace {
 
 struct Arguments {
-    std::string model, file, dtype;
+    std::string model, file, dtype, numerics;
     std::size_t threads = 0, context = 0, stride = 0;
     bool json = false;
 };
@@ -23,6 +23,7 @@ void define(CLI::App& app, Arguments& a) {
         ->check(CLI::Range(0, 1 << 24))
         ->capture_default_str();
     command_line::add_dtype(app, a.dtype);
+    command_line::add_numerics(app, a.numerics);
     app.add_flag("--json", a.json, "print one JSON object with the score of every token");
 }
 
@@ -31,6 +32,7 @@ void score(const Arguments& a) {
     eigenlm::ModelOptions load;
     load.threads = a.threads;
     load.dtype = command_line::weight_type(a.dtype);
+    load.numerics = command_line::numerics(a.numerics);
     load.context = a.context > 1 ? a.context : 0;  // the score has more to say of 1
     load.progress = command_line::progress_line();
     const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);

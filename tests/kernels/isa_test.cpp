@@ -58,6 +58,25 @@ TEST(Isa, ComesFromTheEnvironmentOrIsTheBest) {
 
 TEST(Isa, IsNeverThePlainEigenOneByItself) { EXPECT_NE(eigenlm::best_isa(), Isa::eigen); }
 
+TEST(Isa, ThatComputesOtherBitsIsNeverChosenByItself) {
+    EXPECT_NE(eigenlm::best_isa(), Isa::avx512_bf16);
+    for (const Isa isa : eigenlm::all_isas) EXPECT_EQ(with_numerics(isa, eigenlm::Numerics::same_bits), isa);
+}
+
+TEST(Isa, FastestNumericsReplaceAvx512WhereTheMachineHasMore) {
+    for (const Isa isa : eigenlm::all_isas) {
+        const bool replaced = isa == Isa::avx512 && eigenlm::runs(Isa::avx512_bf16);
+        EXPECT_EQ(with_numerics(isa, eigenlm::Numerics::fastest), replaced ? Isa::avx512_bf16 : isa) << to_string(isa);
+    }
+}
+
+TEST(Numerics, HaveNamesThatLeadBackToThem) {
+    for (const auto numerics : eigenlm::all_numerics)
+        EXPECT_EQ(eigenlm::numerics_from_string(to_string(numerics), "here"), numerics);
+    support::expect_error<eigenlm::ArgumentError>([] { eigenlm::numerics_from_string("fast", "--numerics"); },
+                                                  {"--numerics", "same-bits, fastest", "\"fast\""});
+}
+
 TEST(Isa, HasATableOfItsOwnWithNoHoles) {
     for (const Isa isa : eigenlm::available_isas()) {
         const auto& table = eigenlm::kernels(isa);
@@ -70,7 +89,7 @@ TEST(Isa, HasATableOfItsOwnWithNoHoles) {
 
 TEST(Isa, IsRefusedWhereTheMachineDoesNotRunIt) {
     for (const Isa isa : eigenlm::all_isas) {
-        EXPECT_EQ(eigenlm::runs(isa), isa <= eigenlm::best_isa());
+        EXPECT_TRUE(isa == Isa::avx512_bf16 || eigenlm::runs(isa) == (isa <= eigenlm::best_isa())) << to_string(isa);
         if (eigenlm::runs(isa)) {
             EXPECT_EQ(eigenlm::require_runs(isa, "here"), isa);
             continue;

@@ -117,7 +117,7 @@ TEST_P(AllocationTest, StepsAllocateNothing) {
 INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
                          testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "tiny"),
                                           testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u),
-                                          testing::ValuesIn(support::exact_isas())));
+                                          testing::ValuesIn(support::steady_isas())));
 
 /// Behind a section of keys threads share the attention of one position; their room is the cache's.
 class FarAllocationTest : public testing::TestWithParam<std::tuple<eigenlm::CacheType, std::size_t, eigenlm::Isa>> {};
@@ -138,7 +138,7 @@ TEST_P(FarAllocationTest, StepsBehindASectionOfKeysAllocateNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Levels, FarAllocationTest,
                          testing::Combine(testing::ValuesIn(eigenlm::all_cache_types), testing::Values(1u, 3u),
-                                          testing::ValuesIn(support::exact_isas())));
+                                          testing::ValuesIn(support::steady_isas())));
 
 TEST(Allocation, StreamedTextAllocatesNothingPerToken) {
     const auto lm = eigenlm::load(support::tiny_dir(), {.isa = eigenlm::Isa::portable});

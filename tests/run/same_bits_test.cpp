@@ -242,17 +242,17 @@ TEST_P(SameBitsFarTest, AsOnePassInStepsOnAnyNumberOfThreads) {
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, SameBitsFarTest,
-    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::exact_isas())),
+    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::steady_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 INSTANTIATE_TEST_SUITE_P(
     Models, SameBitsTest,
     testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "llama-yarn"),
-                     testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::exact_isas())),
+                     testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::steady_isas())),
     support::name_of_triple);
 INSTANTIATE_TEST_SUITE_P(Trained, SameBitsTest,
                          testing::Combine(testing::Values("tiny"), testing::Values(eigenlm::WeightType::bf16),
-                                          testing::ValuesIn(support::exact_isas())),
+                                          testing::ValuesIn(support::steady_isas())),
                          support::name_of_triple);
 
 }  // namespace

@@ -1,7 +1,9 @@
 #pragma once
 // The one family of exceptions: a kind to act on, and a message that says where, what was expected and what was found.
+#include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "abi.hpp"
@@ -80,6 +82,17 @@ template <class Pointer>
 Pointer not_null(Pointer pointer, const char* where) {
     if (!pointer) throw ArgumentError(where, "expected an object, found null");
     return pointer;
+}
+
+/// Which of `all` to_string calls `name`; ArgumentError, naming `where` and all of them, when there is none.
+template <class T, std::size_t N>
+T named(const T (&all)[N], std::string_view name, const char* where) {
+    std::string known;
+    for (const T value : all) {
+        if (name == to_string(value)) return value;
+        known += std::string(known.empty() ? "" : ", ") + to_string(value);
+    }
+    throw ArgumentError(where, "expected one of " + known + ", found \"" + std::string(name) + "\"");
 }
 
 }  // namespace detail

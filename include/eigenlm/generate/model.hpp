@@ -17,6 +17,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 struct ModelOptions {
     std::size_t threads = 0;                         ///< 0: as many as the machine has
     std::optional<Isa> isa = std::nullopt;           ///< default: EIGENLM_ISA, or else the best there is
+    Numerics numerics = Numerics::same_bits;         ///< fastest: gives up other machines' bits where that is faster
     std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them; f32 where it has several
     std::size_t context = 0;                         ///< most positions of a session; 0: the model's, at most 32,768
     ProgressFunction progress = nullptr;             ///< bytes of packed weights
@@ -30,7 +31,7 @@ class Model {
     /// of range, ResourceError when memory does not suffice.
     Model(const ModelConfig& config, const TensorSource& source, const ModelOptions& options = {})
         : pool_((check(config), options.threads)),
-          compute_{kernels(options.isa ? *options.isa : default_isa()), pool_},
+          compute_{kernels(with_numerics(options.isa ? *options.isa : default_isa(), options.numerics)), pool_},
           context_(context_of(config, options.context)),
           transformer_(make(config, source, options)),  // before the table: the config may lie, the weights show it
           rope_(config, context_, pool_) {}

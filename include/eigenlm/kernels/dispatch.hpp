@@ -5,7 +5,7 @@
 #if EIGENLM_DEFINE_LARGE
 #include "detail/amx_attention.hpp"
 #include "detail/avx2.hpp"
-#include "detail/avx512.hpp"
+#include "detail/avx512_bf16.hpp"
 #include "detail/eigen.hpp"
 #include "detail/portable.hpp"
 #endif
@@ -33,6 +33,7 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
 #if defined(__x86_64__)
         EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2),
         EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512),
+        EIGENLM_KERNEL_TABLE(avx512_bf16, panels, avx512_bf16, avx512),
         EIGENLM_KERNEL_TABLE(amx, panels, amx, avx512),
 #endif
     };

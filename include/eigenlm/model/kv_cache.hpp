@@ -16,9 +16,7 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// The type of that name; ArgumentError, naming `where` and the known ones, when there is none.
 inline CacheType cache_type_from_string(std::string_view name, const char* where) {
-    for (const CacheType type : all_cache_types)
-        if (name == to_string(type)) return type;
-    throw ArgumentError(where, "expected one of f32, bf16, f16, found \"" + std::string(name) + "\"");
+    return detail::named(all_cache_types, name, where);
 }
 /// How the cache of a model with such weights keeps its numbers, unless somebody wishes otherwise: as the weights.
 constexpr CacheType default_cache_type(WeightType weights) {

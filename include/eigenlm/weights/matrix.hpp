@@ -28,9 +28,7 @@ constexpr const char* to_string(WeightType type) {
 }
 /// The type of that name; ArgumentError, naming `where` and the known ones, when there is none.
 inline WeightType weight_type_from_string(std::string_view name, const char* where) {
-    for (const WeightType type : all_weight_types)
-        if (name == to_string(type)) return type;
-    throw ArgumentError(where, "expected one of f32, bf16, f16, found \"" + std::string(name) + "\"");
+    return detail::named(all_weight_types, name, where);
 }
 
 /// A weight type at compile time. `Storage` is what a matrix holds, `narrow` rounds a float to it, to the nearest, and

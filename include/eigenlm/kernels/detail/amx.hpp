@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "avx512.hpp"
+#include "avx512_bf16.hpp"
 
 // What goes into tiles and comes out of them: functions of AVX-512, so that its templates can inline them.
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
@@ -16,13 +16,7 @@ namespace eigenlm::inline EIGENLM_ABI::detail::amx {
 /// Rows of a tile of inputs: packed inputs are [ceil(rows / height)][k / 32][height][32] bf16.
 inline std::size_t tile_height(std::size_t rows) { return rows < 16 ? rows : 16; }
 
-/// Sixteen numbers as bfloat16, as they lie in tiles: the nearest, ties to even. Every processor with tiles has the
-/// instruction, which is outside this region's features; it makes subnormals zero, as products do anyway.
-inline void store_bf16(std::uint16_t* out, const avx512::Vec& v) {
-    __m256i rounded;
-    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.v));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), rounded);
-}
+using avx512_bf16::store_bf16;  // every processor with tiles has the instruction
 /// Where the 32 inputs from `k` on of a row begin among the packed inputs of `rows` rows.
 inline std::uint16_t* packed_at(float* packed, std::size_t n, std::size_t row, std::size_t rows, std::size_t k) {
     const std::size_t height = tile_height(rows), first = row < 16 ? 0 : row / 16 * 16;

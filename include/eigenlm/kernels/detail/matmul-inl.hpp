@@ -124,7 +124,7 @@ inline void widen(const MatmulBf16&, const std::uint16_t* weight, std::size_t in
 /// @}
 
 /// A part of G panels as floats: in place, or widened in memory of its own.
-template <class M, std::size_t G>
+template <class M, std::size_t G, bool in_place = std::is_same_v<decltype(M::weight), const float*>>
 class NearWeights {
   public:
     NearWeights() {}
@@ -140,11 +140,11 @@ class NearWeights {
   private:
     alignas(64) float wide_[G * near_inputs<G, float> * lanes];
 };
-template <std::size_t G>
-class NearWeights<MatmulF32, G> {
+template <class M, std::size_t G>
+class NearWeights<M, G, true> {
   public:
     NearWeights() {}
-    void take(const MatmulF32&, const float* const (&weight)[G], const Part& part) {
+    void take(const M&, const float* const (&weight)[G], const Part& part) {
         for (std::size_t g = 0; g < G; ++g) panels[g] = weight[g] + part.begin * lanes;
     }
     const float* panels[G];

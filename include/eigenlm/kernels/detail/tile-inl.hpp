@@ -77,9 +77,12 @@ class RowInputs {
     std::size_t stride_;
 };
 
+/// What a product does with an input and a weight, unless it says otherwise.
+inline Vec multiply_add(const Product&, const Vec& in, const Vec& w, const Vec& total) { return fma(in, w, total); }
+
 /// f32, or f16 widened: the same arithmetic.   weight: from the part's begin on
-template <std::size_t R, std::size_t P, class Weight>
-inline void multiply_tile(const Product& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
+template <std::size_t R, std::size_t P, class M, class Weight>
+inline void multiply_tile(const M& m, std::size_t row, const Weight* const (&weight)[P], const Part& part,
                           Prefetch* fetch) {
     const RowInputs<R> x(m.x[row] + part.begin, m.x.stride);
     Vec total[R][P];
@@ -92,7 +95,7 @@ inline void multiply_tile(const Product& m, std::size_t row, const Weight* const
         for (std::size_t r = 0; r < R; ++r) {
             const Vec in = set1(x.row(r)[k]);
             EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) total[r][p] = fma(in, w[p], total[r][p]);
+            for (std::size_t p = 0; p < P; ++p) total[r][p] = multiply_add(m, in, w[p], total[r][p]);
         }
     };
     if constexpr (streamed<R, P>) {
