@@ -60,11 +60,13 @@ inline double fma_loop(std::size_t rounds) {
 inline double bf16_loop(std::size_t rounds) {
     __m512 sums[12], x = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f003f00));  // pairs of 0.5
     asm volatile("" : "+v"(x));
+    EIGENLM_UNROLL
     for (auto& sum : sums) sum = x;
     for (std::size_t i = 0; i < rounds; ++i) {
         EIGENLM_UNROLL
         for (int j = 0; j < 12; ++j) asm("vdpbf16ps %1, %1, %0" : "+v"(sums[j]) : "v"(x));
     }
+    EIGENLM_UNROLL  // or the sums would live in memory
     for (auto& sum : sums) asm volatile("" : : "v"(sum));
     return static_cast<double>(rounds) * 12 * 32 * 2;
 }
