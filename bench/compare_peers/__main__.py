@@ -77,7 +77,7 @@ def start(name, options, paths, dtype):
     environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
     if name == "eigenlm":
         command = [options.throughput, "--serve", "-m", paths["hugging_face"], "--dtype", dtype]
-        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen]
+        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen, "--numerics", options.numerics]
     else:
         settings = json.dumps(
             {"paths": {k: str(v) for k, v in paths.items()}, "dtype": dtype, "threads": options.threads, "context": context}
@@ -154,6 +154,7 @@ def parse():
     parser.add_argument("--shape", default="qwen2.5-0.5b", choices=models.SHAPES)
     parser.add_argument("--engines", nargs="+", default=known, choices=known, metavar="ENGINE", help=" ".join(known))
     parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
+    parser.add_argument("--numerics", default="same-bits", choices=["same-bits", "fastest"], help="eigenlm's")
     parser.add_argument("-t", "--threads", type=positive, default=os.cpu_count())
     parser.add_argument("-p", "--prompt", type=positive, nargs="+", default=[256], help="tokens of the prompts")
     parser.add_argument("-n", "--n-gen", type=positive, default=32, help="tokens to decode behind each")
