@@ -91,8 +91,8 @@ inline bool probe_avx512_bf16() { return false; }
 
 }  // namespace detail
 
-/// The best level this machine runs of those that give the same bits. Asks the system for the permission to use AMX, once in a process; where it is
-/// refused, the best level is one lower.
+/// The best level this machine runs of those that give the same bits. Asks the system for the permission to use AMX,
+/// once in a process; where it is refused, the best level is one lower.
 inline Isa best_isa() {
     static const Isa best = detail::probe_isa();
     return best;
@@ -127,9 +127,7 @@ inline Isa with_numerics(Isa isa, Numerics numerics) {
 }
 
 /// The level of that name; ArgumentError, naming `where` and the known ones, when there is none.
-inline Isa isa_from_string(std::string_view name, const char* where) {
-    return detail::named(all_isas, name, where);
-}
+inline Isa isa_from_string(std::string_view name, const char* where) { return detail::named(all_isas, name, where); }
 
 /// The numerics of that name; ArgumentError likewise.
 inline Numerics numerics_from_string(std::string_view name, const char* where) {

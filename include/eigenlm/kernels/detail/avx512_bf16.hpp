@@ -1,9 +1,9 @@
 #pragma once
 // The AVX-512 level with products of pairs of bfloat16 (VDPBF16PS) in place of the ones that give every level's bits.
 //
-// A pair takes the room of a float, in packed weights as in packed inputs: so these are f32's products with half as many
-// inputs, and another instruction. Asked for by name, as inline assembly: it is outside the region's features, and
-// everything around it is the level's own.
+// A pair takes the room of a float, in packed weights as in packed inputs: so these are f32's products with half as
+// many inputs, and another instruction. It stands here as inline assembly, since it is outside the region's features
+// and everything around it is AVX-512's.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
