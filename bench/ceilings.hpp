@@ -157,7 +157,7 @@ inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double se
 }
 
 /// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, far apart or side by side in runs of 32 KiB, from
-/// pages of 4 KiB or huge ones, with or without fetching 4 KiB ahead, whichever turns out best here.
+/// pages of 4 KiB or huge ones, with or without fetching ahead, whichever turns out best here.
 class DramRead {
   public:
     /// Two buffers of `size` bytes, which should be several times the caches'.
@@ -168,7 +168,7 @@ class DramRead {
             for (const bool huge : {false, true})
                 for (const std::size_t streams : {1u, 4u, 8u})
                     for (const bool far_apart : {true, false})
-                        for (const bool ahead : {false, true})
+                        for (const std::size_t ahead : {0u, 4096u, 8192u})
                             if (const Way way = {huge, streams, far_apart, ahead}; streams != 1 || far_apart)
                                 if (const double found = read(pool, way); found > best) best = found, best_ = way;
         (best_.huge ? small_ : huge_) = {};
@@ -178,7 +178,7 @@ class DramRead {
     std::string how() const {
         return std::to_string(best_.streams) + (best_.streams == 1 ? " stream" : " streams") +
                (best_.far_apart ? "" : " side by side") + " a thread, " + (best_.huge ? "huge" : "4 KiB") + " pages" +
-               (best_.ahead ? ", fetching ahead" : "");
+               (best_.ahead != 0 ? ", fetching " + std::to_string(best_.ahead / 1024) + " KiB ahead" : "");
     }
 
   private:
@@ -186,7 +186,8 @@ class DramRead {
     struct Way {
         bool huge = false;
         std::size_t streams = 1;
-        bool far_apart = true, ahead = false;
+        bool far_apart = true;
+        std::size_t ahead = 0;  // bytes, see read_part
     };
 
     struct Pages {
@@ -214,22 +215,22 @@ class DramRead {
         std::size_t size = 0;
     };
     /// Each stream reads `run` bytes, then the streams go on behind the last one's. `bytes` is a multiple of all that.
-    template <std::size_t Streams, bool Ahead>
+    /// Each fetches 4 KiB ahead, or 8 KiB into the second-level cache, or nothing.
+    template <std::size_t Streams, std::size_t Ahead>
     static void read_part(const char* data, std::size_t bytes, std::size_t run) {
-        constexpr std::size_t distance = 4096;
         Line sums[Streams] = {};
         for (const char* const end = data + bytes; data != end; data += Streams * run)
             for (std::size_t i = 0; i < run; i += 64) {
-                const std::size_t ahead = i + distance < run ? distance : distance + (Streams - 1) * run;
+                const std::size_t ahead = i + Ahead < run ? Ahead : Ahead + (Streams - 1) * run;
                 EIGENLM_UNROLL
                 for (std::size_t s = 0; s < Streams; ++s) {
-                    if constexpr (Ahead) __builtin_prefetch(data + s * run + i + ahead);
+                    if constexpr (Ahead != 0) __builtin_prefetch(data + s * run + i + ahead, 0, Ahead > 4096 ? 2 : 3);
                     sums[s] |= *reinterpret_cast<const Line*>(data + s * run + i);
                 }
             }
         for (const Line& sum : sums) asm volatile("" : : "r"(&sum) : "memory");
     }
-    template <bool Ahead>
+    template <std::size_t Ahead>
     static auto reader(std::size_t streams) {
         return streams == 1 ? read_part<1, Ahead> : streams == 4 ? read_part<4, Ahead> : read_part<8, Ahead>;
     }
@@ -241,7 +242,10 @@ class DramRead {
         part = part / (way.streams * run) * (way.streams * run);
         const auto begin = std::chrono::steady_clock::now();
         pool.for_each(pool.size(), 1, [&](std::size_t i, std::size_t, std::size_t) {
-            (way.ahead ? reader<true>(way.streams) : reader<false>(way.streams))(pages.data + i * part, part, run);
+            const auto read = way.ahead == 0      ? reader<0>(way.streams)
+                              : way.ahead == 4096 ? reader<4096>(way.streams)
+                                                  : reader<8192>(way.streams);
+            read(pages.data + i * part, part, run);
         });
         return static_cast<double>(part * pool.size()) / seconds_since(begin) * 1e-9;
     }

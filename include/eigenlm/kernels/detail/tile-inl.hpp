@@ -37,6 +37,10 @@ inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance,
     for (std::size_t k = border; k < inputs; k += Step) step(k, distance + (panels - 1) * inputs);
 }
 
+/// Bytes of a panel that are on their way from memory, to the second-level cache: all panels' together would drive each
+/// other out of the first one.
+inline constexpr std::size_t stream_ahead = 8192;
+
 /// One row of as many panels as are read from memory at once.
 template <std::size_t R, std::size_t P>
 inline constexpr bool streamed = R == 1 && P == Tiles::row_panels;
@@ -99,9 +103,9 @@ inline void multiply_tile(const M& m, std::size_t row, const Weight* const (&wei
         }
     };
     if constexpr (streamed<R, P>) {
-        stream<1>(part.end, P, 4096 / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
+        stream<1>(part.end, P, stream_ahead / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
             EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes);
+            for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes, 0, 2);
             step(k);
         });
     } else {
@@ -124,7 +128,7 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     const float* const x = m.x.data + row * packed_bf16_stride(m.x.cols);
     Vec total[R][P];
     resume(part, total);
-    stream<bf16_chunk>(part.end, P, 128, [&](std::size_t k, std::size_t ahead) {
+    stream<bf16_chunk>(part.end, P, stream_ahead / (lanes * sizeof(std::uint16_t)), [&](std::size_t k, std::size_t ahead) {
         Vec even[P], odd[P];
         EIGENLM_UNROLL
         for (std::size_t p = 0; p < P; ++p) even[p] = odd[p] = set1(0.0f);
@@ -133,7 +137,7 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
             EIGENLM_UNROLL
             for (std::size_t p = 0; p < P; ++p) {
                 const std::uint16_t* const pairs = weight[p] + i * lanes;
-                __builtin_prefetch(pairs + ahead * lanes);
+                __builtin_prefetch(pairs + ahead * lanes, 0, 2);
                 even[p] = fma(x0, load_even_bf16(pairs), even[p]);
                 odd[p] = fma(x1, load_odd_bf16(pairs), odd[p]);
             }
