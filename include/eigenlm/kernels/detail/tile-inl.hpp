@@ -128,7 +128,8 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     const float* const x = m.x.data + row * packed_bf16_stride(m.x.cols);
     Vec total[R][P];
     resume(part, total);
-    stream<bf16_chunk>(part.end, P, stream_ahead / (lanes * sizeof(std::uint16_t)), [&](std::size_t k, std::size_t ahead) {
+    constexpr std::size_t distance = stream_ahead / (lanes * sizeof(std::uint16_t));
+    stream<bf16_chunk>(part.end, P, distance, [&](std::size_t k, std::size_t ahead) {
         Vec even[P], odd[P];
         EIGENLM_UNROLL
         for (std::size_t p = 0; p < P; ++p) even[p] = odd[p] = set1(0.0f);
