@@ -22,9 +22,11 @@
 #define EIGENLM_TARGET_END EIGENLM_EXACT_END
 #endif
 
+// avx512bf16 is in AVX-512's set so that instances of its templates may hold the instructions of level avx512_bf16: no
+// compiler chooses these by itself, and processors without them run the others.
 #define EIGENLM_AVX2 "avx,avx2,fma,f16c,bmi,bmi2"
-#define EIGENLM_AVX512 "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl"
-#define EIGENLM_AMX "avx,avx2,fma,f16c,bmi,bmi2,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,amx-tile,amx-bf16"
+#define EIGENLM_AVX512 EIGENLM_AVX2 ",avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
+#define EIGENLM_AMX EIGENLM_AVX512 ",avx512vbmi,amx-tile,amx-bf16"
 #endif
 
 // Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers. And

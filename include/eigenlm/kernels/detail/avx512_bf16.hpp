@@ -2,8 +2,7 @@
 // The AVX-512 level with products of pairs of bfloat16 (VDPBF16PS) in place of the ones that give every level's bits.
 //
 // A pair takes the room of a float, in packed weights as in packed inputs: so these are f32's products with half as
-// many inputs, and another instruction. It stands here as inline assembly, since it is outside the region's features
-// and everything around it is AVX-512's.
+// many inputs, and another instruction.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -19,9 +18,7 @@ using avx512::attend_bf16, avx512::Vec;
 
 /// Sixteen numbers as bfloat16: the nearest, ties to even; subnormals become zeros, as in products.
 inline void store_bf16(std::uint16_t* out, const Vec& v) {
-    __m256i rounded;
-    asm("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(v.v));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), rounded);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v.v)));
 }
 
 /// A product whose inputs and weights are pairs: x: [rows, ceil(k / 32) 16]
@@ -29,9 +26,8 @@ struct MatmulPairs : Product {
     const float* weight;  ///< [outputs, ceil(k / 32) 16], packed in panels
 };
 /// total + in.second * w.second, rounded; + in.first * w.first, rounded
-inline Vec multiply_add(const MatmulPairs&, const Vec& in, const Vec& w, Vec total) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(total.v) : "v"(w.v), "v"(in.v));
-    return total;
+inline Vec multiply_add(const MatmulPairs&, const Vec& in, const Vec& w, const Vec& total) {
+    return _mm512_dpbf16_ps(total.v, reinterpret_cast<__m512bh>(w.v), reinterpret_cast<__m512bh>(in.v));
 }
 
 /// The 16 numbers from `column` on of a row of n numbers, packed: zeros from the n-th on, also behind the last 16.
