@@ -195,7 +195,7 @@ inline void multiply_blocks(const MatmulBf16& m, std::size_t first, std::size_t 
         }
     };
     alignas(64) float local[avx512::local_sums<2>];
-    avx512::multiply_many<2, std::uint16_t>(m, first, last, 2 * height, bf16_chunk, local, multiply);
+    avx512::multiply_many<2, std::uint16_t, 32768>(m, first, last, 2 * height, bf16_chunk, local, multiply);
     pending.finish();
 }
 

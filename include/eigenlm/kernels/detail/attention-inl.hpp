@@ -235,7 +235,7 @@ template <class M>
                                nullptr};
             float* const weighted = tile.state.weighted(tile.first + r) + panel * lanes;
             store(sums, load(weighted));
-            multiply_queries(product, held, 1, Part{0, kv_block, sums, P * lanes, true}, none);
+            multiply_queries(arithmetic(product), held, 1, Part{0, kv_block, sums, P * lanes, true}, none);
             store(weighted, load(sums));
         }
 }
@@ -262,7 +262,7 @@ inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans
     float* const weights = scores + lanes * kv_block;
 
     const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_queries(of_keys, block.keys(), kv_block / lanes, Part{0, block.shape().depth(), scores, kv_block}, fetch);
+    multiply_queries(arithmetic(of_keys), block.keys(), kv_block / lanes, Part{0, block.shape().depth(), scores, kv_block}, fetch);
     const bool whole = tile.whole();
     if (!whole) mask(tile, scores);
     weigh(tile, scores, typename Kind<M>::Out{weights});
@@ -272,7 +272,7 @@ inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans
     if (!whole && !all_within(1, block.values(), panels * kv_block * lanes))
         return add_reached_values<M>(tile, weights, block.values());
     const M of_values = {{{weights, tile.count, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_queries(of_values, block.values(), panels,
+    multiply_queries(arithmetic(of_values), block.values(), panels,
                      Part{0, kv_block, tile.state.weighted(tile.first), stride, true}, fetch);
 }
 

@@ -25,6 +25,7 @@ inline void store_bf16(std::uint16_t* out, const Vec& v) {
 struct MatmulPairs : Product {
     const float* weight;  ///< [outputs, ceil(k / 32) 16], packed in panels
 };
+inline const MatmulPairs& arithmetic(const MatmulPairs& m) { return m; }
 /// total + in.second * w.second, rounded; + in.first * w.first, rounded
 inline Vec multiply_add(const MatmulPairs&, const Vec& in, const Vec& w, const Vec& total) {
     return _mm512_dpbf16_ps(total.v, reinterpret_cast<__m512bh>(w.v), reinterpret_cast<__m512bh>(in.v));

@@ -1,11 +1,10 @@
 // Included inside each level's namespace: matrix products over packed panels, tile by tile.
 //
 // Many rows: the inputs are taken in parts, so that all rows' share stays in the second-level cache; of it a few panels
-// at a time, and of them smaller parts, which stay in the first-level cache while the rows pass by, block by block.
-// Between parts the sums wait in memory: the same chains. 16-bit weights of a part are widened once for all these rows.
+// at a time, and of them smaller parts, which stay near while the rows pass by, block by block. Between parts the sums
+// wait in memory: the same chains. 16-bit weights of a part are widened once for all these rows.
 //
-// The level's Tiles say how many rows and panels fill its registers, and how much of the first-level cache weights
-// take.
+// The level's Tiles say how many rows and panels fill its registers, and how much weight is kept near.
 
 /// Numbers that a panel takes.
 inline std::size_t panel_size(const Product& m) { return m.x.cols * lanes; }
@@ -39,9 +38,9 @@ inline constexpr std::size_t local_rows = 256;
 template <std::size_t G>
 inline constexpr std::size_t local_sums = (local_rows + 16) * G* lanes;
 
-/// Of G panels, inputs at a time, whose weights, numbers of type Near, are to stay in the first-level cache.
-template <std::size_t G, class Near>
-inline constexpr std::size_t near_inputs = Tiles::near_bytes / (G * lanes * sizeof(Near));
+/// Of G panels, inputs at a time, whose weights, numbers of type Near, are to stay near.
+template <std::size_t G, class Near, std::size_t Bytes = Tiles::near_bytes>
+inline constexpr std::size_t near_inputs = Bytes / (G * lanes * sizeof(Near));
 
 /// Inputs [begin, end) of G panels, to be fetched in so many steps.
 template <std::size_t G, class M>
@@ -51,16 +50,16 @@ inline Prefetch prefetch_of(const M& m, std::size_t panel, std::size_t begin, st
             ceil_div(lines, steps)};
 }
 
-/// Products of many rows, which read weights and inputs of type Near. Calls multiply(row, stop, panel, weights of G
+/// Products of many rows, which read weights and inputs of type Near, `Bytes` of weights for all rows. Calls multiply(row, stop, panel, weights of G
 /// panels, part, fetch), which computes the sums of rows [row, stop) over a part of the inputs, and what the epilogue
 /// makes of them where it is the last part. part.sums has room for 16 rows more; they are in m.partial, or in `local`,
 /// which has room for local_sums<G>. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs
 /// (0: once for a part).
-template <std::size_t G, class Near, class M, class Multiply>
+template <std::size_t G, class Near, std::size_t Bytes, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
                           std::size_t step_inputs, float* local, const Multiply& multiply) {
     const std::size_t inputs = panel_size(m) / lanes, rows = m.x.rows, slot = (rows + 16) * lanes;
-    const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, near_inputs<G, Near>)), bf16_chunk);
+    const std::size_t near = round_up(ceil_div(inputs, ceil_div(inputs, near_inputs<G, Near, Bytes>)), bf16_chunk);
     const auto end_of = [&](std::size_t k) { return k + near < inputs ? k + near : inputs; };
     // All inputs of G panels come before the next panels, unless all rows' inputs are more than half of a usual
     // second-level cache: then all panels' sums wait for the next inputs.
@@ -171,18 +170,18 @@ inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
             const Part block = {part.begin, part.end, part.sums + at * part.stride, part.stride};
             if (count == Rows)
-                multiply_block<Rows, P>(m, row, near.panels, block, fetch);
+                multiply_block<Rows, P>(arithmetic(m), row, near.panels, block, fetch);
             else if (count == 2 * third)
-                multiply_block<2 * third, P>(m, row, near.panels, block, fetch);
+                multiply_block<2 * third, P>(arithmetic(m), row, near.panels, block, fetch);
             else
-                multiply_block<third, P>(m, row, near.panels, block, fetch);
+                multiply_block<third, P>(arithmetic(m), row, near.panels, block, fetch);
             if (part.end == inputs)
                 finish(m, done, row + count - done, panel, panel + G < last ? panel + G : last,
                        block.sums + (done - row) * part.stride, part.stride);
         });
     };
     alignas(64) float local[local_sums<G>];
-    multiply_many<G, float>(m, first, last, Rows * P / G, 0, local, multiply);
+    multiply_many<G, float, Tiles::near_bytes>(m, first, last, Rows * P / G, 0, local, multiply);
 }
 
 template <class M>

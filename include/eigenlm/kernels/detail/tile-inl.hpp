@@ -81,6 +81,13 @@ class RowInputs {
     std::size_t stride_;
 };
 
+/// What a tile knows of a product whose weights are floats, or have been widened: all that tells one arithmetic from
+/// another. Others than these two say theirs.
+/// @{
+inline const Product& arithmetic(const Product& m) { return m; }
+inline const MatmulBf16& arithmetic(const MatmulBf16& m) { return m; }
+/// @}
+
 /// What a product does with an input and a weight, unless it says otherwise.
 inline Vec multiply_add(const Product&, const Vec& in, const Vec& w, const Vec& total) { return fma(in, w, total); }
 
