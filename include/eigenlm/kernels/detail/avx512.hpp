@@ -151,9 +151,9 @@ inline Vec max_of_each(const float* rows) { return join_each<Max>(rows); }
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 /// 24 sums, four panels' weights and an input fill 29 of 32 registers. A tile takes 256 bytes of weights in 24
-/// multiply-adds, which the second-level cache gives, too: longer parts have sums wait less often.
+/// multiply-adds, which the second-level cache gives, too: long parts have sums wait seldom.
 struct Tiles {
-    static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 65536;
+    static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 262144, wide_bytes = 65536;
 };
 
 // Each builds on those before it.

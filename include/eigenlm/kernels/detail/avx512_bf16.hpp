@@ -43,16 +43,16 @@ inline std::uint16_t* packed_row(float* packed, std::size_t n, std::size_t row) 
 
 /// What silu_mul makes of several rows becomes pairs again.
 struct Pairs {
+    static const void* at(const Product& m, std::size_t row, std::size_t column) {
+        return packed_row(m.out.data, m.out.cols, row) + column;
+    }
     template <std::size_t N>
     static void put(const Product& m, std::size_t row, std::size_t column, const Vec (&v)[N]) {
         for (std::size_t i = 0; i < N; ++i)
             put_packed(packed_row(m.out.data, m.out.cols, row + i), column, m.out.cols, v[i]);
     }
 };
-inline void finish(const MatmulPairs& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
-                   const float* sums, std::size_t stride) {
-    avx512::finish<Pairs, avx512::Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
-}
+inline Pairs form(const MatmulPairs&) { return {}; }
 
 inline void pack_bf16(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
     for (std::size_t k = 0; k < n; k += lanes)

@@ -9,6 +9,7 @@ inline std::size_t width_at(std::size_t column, std::size_t columns) {
 /// floats, rounded, rows filled up with zeros.
 /// @{
 struct Plain {
+    static const void* at(const Product& m, std::size_t row, std::size_t column) { return m.out[row] + column; }
     template <std::size_t N>
     static void put(const Product& m, std::size_t row, std::size_t column, const Vec (&v)[N]) {
         const std::size_t width = width_at(column, m.out.cols);
@@ -16,6 +17,7 @@ struct Plain {
     }
 };
 struct Rounded {
+    static const void* at(const Product& m, std::size_t row, std::size_t column) { return m.out[row] + column; }
     template <std::size_t N>
     static void put(const Product& m, std::size_t row, std::size_t column, const Vec (&v)[N]) {
         const Mask held = first_lanes(width_at(column, m.out.cols));
@@ -27,6 +29,8 @@ struct Rounded {
         }
     }
 };
+inline Plain form(const Product&) { return {}; }
+inline Rounded form(const MatmulBf16&) { return {}; }
 /// @}
 
 /// 16 sums of N rows, with their bias.
@@ -77,12 +81,18 @@ template <class Form, std::size_t N>
     for (; r + N <= rows; r += N) finish_rows<N, Form>(m, row + r, panel, stop, sums + r * stride, stride);
     for (; r < rows; ++r) finish_rows<1, Form>(m, row + r, panel, stop, sums + r * stride, stride);
 }
-inline void finish(const MatmulBf16& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
+template <class M>
+inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
                    const float* sums, std::size_t stride) {
-    finish<Rounded, Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
-}
-inline void finish(const Product& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop,
-                   const float* sums, std::size_t stride) {
-    finish<Plain, Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
+    finish<decltype(form(m)), Tiles::rows / 2>(m, row, rows, panel, stop, sums, stride);
 }
 /// @}
+
+/// Fetches the lines that it will write. Inlined, since g++ takes a function that only fetches for one that does nothing.
+template <class M>
+[[gnu::always_inline]] inline void fetch_out(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop) {
+    const bool halved = m.epilogue == Epilogue::silu_mul;
+    for (std::size_t r = row; r < row + rows; ++r)
+        for (std::size_t p = panel; p < stop; p += halved ? 2 : 1)
+            __builtin_prefetch(halved ? form(m).at(m, r, p / 2 * lanes) : m.out[r] + p * lanes, 1);
+}

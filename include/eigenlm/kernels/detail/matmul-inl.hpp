@@ -39,7 +39,7 @@ template <std::size_t G>
 inline constexpr std::size_t local_sums = (local_rows + 16) * G* lanes;
 
 /// Of G panels, inputs at a time, whose weights, numbers of type Near, are to stay near.
-template <std::size_t G, class Near, std::size_t Bytes = Tiles::near_bytes>
+template <std::size_t G, class Near, std::size_t Bytes>
 inline constexpr std::size_t near_inputs = Bytes / (G * lanes * sizeof(Near));
 
 /// Inputs [begin, end) of G panels, to be fetched in so many steps.
@@ -126,10 +126,11 @@ inline void widen(const MatmulBf16&, const std::uint16_t* weight, std::size_t in
 template <class M, std::size_t G, bool in_place = std::is_same_v<decltype(M::weight), const float*>>
 class NearWeights {
   public:
+    static constexpr std::size_t bytes = Tiles::wide_bytes, size = near_inputs<G, float, bytes> * lanes;
     NearWeights() {}
     void take(const M& m, const decltype(m.weight) (&weight)[G], const Part& part) {
         for (std::size_t g = 0; g < G; ++g) {
-            float* const wide = wide_ + g * near_inputs<G, float> * lanes;
+            float* const wide = wide_ + g * size;
             widen(m, weight[g] + part.begin * lanes, part.end - part.begin, wide);
             panels[g] = wide;
         }
@@ -137,11 +138,12 @@ class NearWeights {
     const float* panels[G];
 
   private:
-    alignas(64) float wide_[G * near_inputs<G, float> * lanes];
+    alignas(64) float wide_[G * size];
 };
 template <class M, std::size_t G>
 class NearWeights<M, G, true> {
   public:
+    static constexpr std::size_t bytes = Tiles::near_bytes;
     NearWeights() {}
     void take(const M&, const float* const (&weight)[G], const Part& part) {
         for (std::size_t g = 0; g < G; ++g) panels[g] = weight[g] + part.begin * lanes;
@@ -169,6 +171,8 @@ inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
         near.take(m, weight, part);
         each_block<Rows>(first_row, stop, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
             const Part block = {part.begin, part.end, part.sums + at * part.stride, part.stride};
+            const std::size_t rows = row + count - done, end = panel + G < last ? panel + G : last;
+            if (part.end == inputs) fetch_out(m, done, rows, panel, end);
             if (count == Rows)
                 multiply_block<Rows, P>(arithmetic(m), row, near.panels, block, fetch);
             else if (count == 2 * third)
@@ -176,12 +180,11 @@ inline void multiply_blocks(const M& m, std::size_t first, std::size_t last) {
             else
                 multiply_block<third, P>(arithmetic(m), row, near.panels, block, fetch);
             if (part.end == inputs)
-                finish(m, done, row + count - done, panel, panel + G < last ? panel + G : last,
-                       block.sums + (done - row) * part.stride, part.stride);
+                finish(m, done, rows, panel, end, block.sums + (done - row) * part.stride, part.stride);
         });
     };
     alignas(64) float local[local_sums<G>];
-    multiply_many<G, float, Tiles::near_bytes>(m, first, last, Rows * P / G, 0, local, multiply);
+    multiply_many<G, float, NearWeights<M, G>::bytes>(m, first, last, Rows * P / G, 0, local, multiply);
 }
 
 template <class M>

@@ -14,9 +14,9 @@ namespace eigenlm::inline EIGENLM_ABI::detail::portable {
 /// tiles.
 struct Tiles {
 #if defined(__x86_64__) && !defined(__FMA__)
-    static constexpr std::size_t rows = 3, panels = 1, row_panels = 2, near_bytes = 16384;
+    static constexpr std::size_t rows = 3, panels = 1, row_panels = 2, near_bytes = 16384, wide_bytes = 16384;
 #else
-    static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384;
+    static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
 #endif
 };
 
