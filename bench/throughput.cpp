@@ -18,8 +18,12 @@
 
 #include "ceilings.hpp"
 #include "command_line.hpp"
+#include "profile.hpp"
+#include "runner.hpp"
 
 namespace {
+
+using bench::Runner;
 
 struct Options {
     std::string model, shape = "qwen2.5-0.5b", output = "md";
@@ -27,8 +31,8 @@ struct Options {
     std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
-    std::string cache_type, numerics;
-    bool serve = false;
+    std::string cache_type, numerics, trace;
+    bool serve = false, profile = false;
 };
 
 /// "LxHxIxQxKVxDxV": layers, hidden, intermediate, query heads, key/value heads, head dimension, vocabulary.
@@ -78,99 +82,19 @@ double median(std::vector<double> values) {
     return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-/// Parameters of the matrices inside the blocks.
-double block_parameters(const eigenlm::ModelConfig& c) {
-    return static_cast<double>(c.num_layers * c.hidden_size *
-                               (c.qkv_size() + c.query_size() + 3 * c.intermediate_size));
-}
-/// Operations of a prefill: the blocks' matrices, causal attention, one row of the head.
-double prefill_operations(const eigenlm::ModelConfig& c, std::size_t tokens, std::size_t depth) {
-    const auto n = static_cast<double>(tokens), keys = n * static_cast<double>(depth) + n * (n + 1) / 2;
-    return 2 * block_parameters(c) * n + 4 * static_cast<double>(c.query_size() * c.num_layers) * keys +
-           2 * static_cast<double>(c.hidden_size * c.vocab_size);
-}
-
-/// One model with everything a measurement needs.
-class Runner {
-  public:
-    Runner(std::shared_ptr<const eigenlm::Model> model, std::size_t context, std::size_t batch,
-           std::size_t prefill_rows, eigenlm::CacheType cache_type)
-        : model_(std::move(model)),
-          workspace_(config(), std::max(batch, prefill_rows), pool().size()),
-          logits_(batch * config().vocab_size),
-          sampler_({}, config().vocab_size, model_->compute().kernels) {
-        for (std::size_t i = 0; i < batch; ++i) caches_.emplace_back(config(), context, cache_type);
-        for (eigenlm::KvCache& cache : caches_) all_.push_back(&cache);
-        ids_.resize(batch);
-    }
-    const eigenlm::ModelConfig& config() const { return model_->config(); }
-    const eigenlm::Model& model() const { return *model_; }
-    eigenlm::ThreadPool& pool() const { return model_->compute().pool; }
-    std::size_t cache_bytes_per_position() const { return caches_.front().bytes_per_position(); }
-
-    /// All sequences hold `depth` positions.
-    void fill(std::size_t depth) {
-        for (eigenlm::KvCache& cache : caches_) {
-            if (cache.length() > depth) cache.truncate(depth);
-            if (cache.length() < depth) prefill(cache, depth - cache.length());
-        }
-    }
-    /// Seconds that a prefill of every sequence takes.
-    double prefill(std::size_t tokens) {
-        const auto begin = std::chrono::steady_clock::now();
-        for (eigenlm::KvCache& cache : caches_) prefill(cache, tokens);
-        return ceilings::seconds_since(begin);
-    }
-    /// Seconds that the only sequence's prefill and the choice of the next id take.
-    double prefill(std::span<const eigenlm::TokenId> text) {
-        const auto begin = std::chrono::steady_clock::now();
-        prefill(caches_.front(), text);
-        ids_.front() = sampler_(logits_.span());
-        return ceilings::seconds_since(begin);
-    }
-    /// Each sequence's newest id.
-    const std::vector<eigenlm::TokenId>& ids() const { return ids_; }
-    /// Seconds that some greedy tokens of every sequence take.
-    double decode(std::size_t tokens) {
-        const auto begin = std::chrono::steady_clock::now();
-        const std::size_t vocab = config().vocab_size;
-        for (std::size_t t = 0; t < tokens; ++t) {
-            eigenlm::decode(model_->transformer(), model_->compute(), model_->rope(), all_, workspace_, ids_,
-                            {logits_.data(), ids_.size(), vocab, vocab});
-            for (std::size_t i = 0; i < ids_.size(); ++i) ids_[i] = sampler_(logits_.span().subspan(i * vocab, vocab));
-        }
-        return ceilings::seconds_since(begin);
-    }
-
-  private:
-    void prefill(eigenlm::KvCache& cache, std::size_t tokens) {
-        std::vector<eigenlm::TokenId> text(tokens);
-        for (auto& id : text)
-            id = static_cast<eigenlm::TokenId>((state_ = state_ * 6364136223846793005u + 1) >> 33) %
-                 static_cast<eigenlm::TokenId>(config().vocab_size);
-        prefill(cache, text);
-    }
-    void prefill(eigenlm::KvCache& cache, std::span<const eigenlm::TokenId> text) {
-        eigenlm::prefill(model_->transformer(), model_->compute(), model_->rope(), cache, workspace_, text,
-                         {logits_.data(), 1, config().vocab_size, config().vocab_size});
-    }
-
-    std::shared_ptr<const eigenlm::Model> model_;
-    eigenlm::Workspace workspace_;
-    eigenlm::Buffer<float> logits_;
-    eigenlm::Sampler sampler_;
-    std::vector<eigenlm::KvCache> caches_;
-    std::vector<eigenlm::KvCache*> all_;
-    std::vector<eigenlm::TokenId> ids_;
-    std::uint64_t state_ = 1;
-};
-
 struct Row {
     std::string model, dtype, test, ceiling;
     std::size_t threads, depth, batch;
     std::vector<double> tokens_per_s, ceilings, shares;
     double bytes_per_token;
+    bench::ProfileSums profile;
 
+    /// `steps`: of a round
+    nlohmann::ordered_json profile_json(double steps) const {
+        const bool memory = ceiling == "dram_read_gb_s";
+        const double all = steps * static_cast<double>(shares.size()), most = median(ceilings);
+        return profile.json(all, memory ? most : 0, memory ? 0 : most);
+    }
     nlohmann::ordered_json json() const {
         return {{"model", model},
                 {"dtype", dtype},
@@ -192,7 +116,10 @@ struct Row {
 
 class Bench {
   public:
-    explicit Bench(const Options& options) : options_(options) {}
+    explicit Bench(const Options& options) : options_(options) {
+        if (!options.trace.empty()) trace_.emplace(options.trace);
+        if (options.profile || trace_) profile_.emplace(std::size_t{1} << 18);
+    }
 
     void run() {
         if (options_.model.empty()) config_of(options_.shape);  // complain before anything else
@@ -203,11 +130,15 @@ class Bench {
                 "|---|---|---|---|---|---|---|---|---|---|---|\n");
         for (const std::size_t threads : options_.threads)
             for (const std::string& dtype : options_.dtypes) measure_model(dtype, threads);
+        if (trace_) trace_->write();
         if (options_.output == "json")
             std::cout << nlohmann::ordered_json{{"machine", machine_}, {"rows", rows_}}.dump(2) << '\n';
-        else
+        else {
+            for (const auto& row : rows_)
+                if (options_.profile) bench::print_profile(row);
             std::printf("\n%s, %s kernels; DRAM read: %s\n", machine_["cpu"].get<std::string>().c_str(),
                         machine_["isa"].get<std::string>().c_str(), machine_["dram_read"].get<std::string>().c_str());
+        }
     }
 
     /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
@@ -273,9 +204,9 @@ class Bench {
                 batch, options_.prefill_rows, cache_type(*model));
             for (const std::size_t depth : options_.depths) {
                 for (const std::size_t tokens : options_.prompts)
-                    if (tokens) report(prefill(runner, dtype, tokens, depth, batch));
+                    if (tokens) report(prefill(runner, dtype, tokens, depth, batch), 1);
                 for (const std::size_t tokens : options_.generated)
-                    if (tokens) report(decode(runner, dtype, tokens, depth, batch));
+                    if (tokens) report(decode(runner, dtype, tokens, depth, batch), static_cast<double>(tokens));
             }
         }
     }
@@ -284,7 +215,8 @@ class Bench {
         const bool bf16 = dtype == "bf16";
         Row row =
             row_of(runner, dtype, "pp" + std::to_string(tokens), bf16 ? "bf16_gflops" : "fma_f32_gflops", depth, batch);
-        const double gflop = prefill_operations(runner.config(), tokens, depth) * static_cast<double>(batch) * 1e-9;
+        const double gflop =
+            bench::prefill_operations(runner.config(), tokens, depth) * static_cast<double>(batch) * 1e-9;
         const auto ceiling = [&] {
             const auto f = bf16 ? ceilings::bf16_gflops : ceilings::fma_f32_gflops;
             return f(runner.pool(), runner.model().compute().kernels.isa, 0.02);
@@ -293,9 +225,11 @@ class Bench {
             static_cast<double>(runner.model().transformer().weight_bytes()) / static_cast<double>(tokens);
         for (std::size_t round = 0; round <= options_.rounds; ++round) {  // the first one warms up
             runner.fill(depth);
-            const double before = ceiling(), seconds = runner.prefill(tokens), after = ceiling();
+            const double before = ceiling();
+            watch(runner);
+            const double seconds = runner.prefill(tokens), after = ceiling();
             if (round != 0)
-                add(row, static_cast<double>(tokens * batch) / seconds, gflop / seconds, (before + after) / 2);
+                add(row, seconds, static_cast<double>(tokens * batch) / seconds, gflop / seconds, (before + after) / 2);
         }
         return row;
     }
@@ -313,6 +247,7 @@ class Bench {
         row.bytes_per_token = (weights + cached) / static_cast<double>(batch);
         for (std::size_t round = 0; round <= options_.rounds; ++round) {
             runner.fill(depth);
+            watch(runner);
             double seconds = 0, ceiling = 0, slices = 0;
             for (std::size_t done = 0; done < tokens; ++slices) {  // slices of about a tenth of a second
                 const std::size_t rate =
@@ -324,7 +259,8 @@ class Bench {
             }
             const double steps = static_cast<double>(tokens) / seconds;
             if (round != 0)
-                add(row, steps * static_cast<double>(batch), steps * (weights + cached) * 1e-9, ceiling / slices);
+                add(row, seconds, steps * static_cast<double>(batch), steps * (weights + cached) * 1e-9,
+                    ceiling / slices);
         }
         return row;
     }
@@ -341,16 +277,27 @@ class Bench {
                 {},
                 {},
                 {},
-                0};
+                0,
+                {}};
     }
-    static void add(Row& row, double tokens_per_s, double reached, double ceiling) {
+    /// The coming passes are a round's.
+    void watch(Runner& runner) {
+        if (!profile_) return;
+        profile_->clear();
+        runner.watch(&*profile_);
+    }
+    /// A round that took so long.
+    void add(Row& row, double seconds, double tokens_per_s, double reached, double ceiling) const {
+        if (profile_) row.profile.add(profile_->parts(), seconds);
         row.tokens_per_s.push_back(tokens_per_s);
         row.ceilings.push_back(ceiling);
         row.shares.push_back(reached / ceiling);
     }
-    void report(const Row& row) {
-        const nlohmann::ordered_json j = row.json();
+    void report(const Row& row, double steps) {
+        nlohmann::ordered_json j = row.json();
+        if (options_.profile) j["profile"] = row.profile_json(steps);
         rows_.push_back(j);
+        if (trace_) trace_->add(row.dtype + " " + row.test + " behind " + std::to_string(row.depth), profile_->parts());
         if (options_.output != "md") return;
         const auto number = [&j](const char* name) { return j[name].get<double>(); };
         std::printf("| %s | %s | %zu | %s | %zu | %zu | %.1f | %.1f .. %.1f | %s %.4g | %.2f | %.2f .. %.2f |\n",
@@ -362,6 +309,8 @@ class Bench {
 
     const Options& options_;
     std::optional<ceilings::DramRead> dram_;
+    std::optional<eigenlm::Profile> profile_;
+    std::optional<bench::Trace> trace_;
     nlohmann::ordered_json machine_, rows_ = nlohmann::ordered_json::array();
 };
 
@@ -396,6 +345,8 @@ int main(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::Range(1, 1 << 20));
     app.add_option("-o,--output", o.output, "md or json")->check(CLI::IsMember({"md", "json"}))->capture_default_str();
+    app.add_flag("--profile", o.profile, "also where the time of each test goes: the parts of its passes");
+    app.add_option("--trace", o.trace, "file for the parts of the last round of each test, for Chrome's tracing page");
     app.add_flag("--serve", o.serve,
                  "instead: time the requests of bench/compare_peers on standard input (-p and -n: the longest)");
     return command_line::run(app, argc, argv, [&] { o.serve ? Bench(o).serve() : Bench(o).run(); });

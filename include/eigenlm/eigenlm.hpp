@@ -21,6 +21,7 @@
 #include "base/parallel.hpp"  // threads
 #include "base/memory.hpp"    // how much there is
 #include "base/progress.hpp"  // how long work reports and stops
+#include "base/profile.hpp"   // where the time goes
 
 #include "file/file.hpp"         // a file's bytes
 #include "file/json.hpp"         // JSON that nobody vouches for

@@ -88,8 +88,15 @@ TEST_P(RowKernelsTest, SiluMulIsNearTheTruthAlsoInPlace) {
         const eigenlm::FloatState state;
         table().silu_mul(in_gate.data(), up.data(), n, in_gate.data());
         table().silu_mul(gate.data(), in_up.data(), n, in_up.data());
-        EXPECT_EQ(in_gate, out);
-        EXPECT_EQ(in_up, out);
+        if (GetParam() == Isa::eigen) {  // whose bits follow from where the numbers lie
+            for (std::size_t i = 0; i < n; ++i) {
+                EXPECT_FLOAT_EQ(in_gate[i], out[i]);
+                EXPECT_FLOAT_EQ(in_up[i], out[i]);
+            }
+        } else {
+            EXPECT_EQ(in_gate, out);
+            EXPECT_EQ(in_up, out);
+        }
     }
 }
 

@@ -33,7 +33,10 @@
 // Everything lives in an inline namespace named after the version and after what the compiler may use everywhere: units
 // built with other flags then have functions of their own (the linker would else keep one body of two, and a plain
 // unit might run another's AVX), and handing objects from one to the other is a link error. EIGENLM_EIGEN_GEMM (see
-// kernels/detail/eigen.hpp) makes other functions, too.
+// kernels/detail/eigen.hpp) and EIGENLM_PROFILE (see base/profile.hpp) make other functions, too.
+#if !defined(EIGENLM_PROFILE)
+#define EIGENLM_PROFILE 0
+#endif
 #if defined(__AVX512F__)
 #define EIGENLM_ABI_FLAGS v0_1_avx512
 #elif defined(__FMA__)
@@ -44,12 +47,18 @@
 #define EIGENLM_ABI_FLAGS v0_1
 #endif
 #if defined(EIGENLM_EIGEN_GEMM)
-#define EIGENLM_JOIN_(a, b) a##b
-#define EIGENLM_JOIN(a, b) EIGENLM_JOIN_(a, b)
-#define EIGENLM_ABI EIGENLM_JOIN(EIGENLM_ABI_FLAGS, _gemm)
+#define EIGENLM_ABI_GEMM _gemm
 #else
-#define EIGENLM_ABI EIGENLM_ABI_FLAGS
+#define EIGENLM_ABI_GEMM
 #endif
+#if EIGENLM_PROFILE
+#define EIGENLM_ABI_PROFILE _profile
+#else
+#define EIGENLM_ABI_PROFILE
+#endif
+#define EIGENLM_JOIN_(a, b, c) a##b##c
+#define EIGENLM_JOIN(a, b, c) EIGENLM_JOIN_(a, b, c)
+#define EIGENLM_ABI EIGENLM_JOIN(EIGENLM_ABI_FLAGS, EIGENLM_ABI_GEMM, EIGENLM_ABI_PROFILE)
 
 // Floating-point arithmetic between these two is done as it is written, whatever flags the including unit is built
 // with: no contraction of a*b+c, no reassociation. Regions do not nest, and contain no

@@ -23,6 +23,7 @@ class AttentionHeads {
           num_kv_heads_(config.num_kv_heads),
           head_dim_(config.head_dim),
           layer_(layer),
+          num_layers_(config.num_layers),
           window_(config.window(layer) != 0 ? config.window(layer) : std::numeric_limits<std::size_t>::max()),
           rope_layout_(config.rope_layout),
           scale_(scale(config.head_dim)),
@@ -34,6 +35,7 @@ class AttentionHeads {
 
     /// RMSNorm of each head of a.q() and a.k(), in place.
     void norm(const Pass& pass, Activations& a) const {
+        const Timed timed(pass, "qk_norm", static_cast<int>(layer_));
         each_row(pass.compute, a.qkv.rows, a.qkv.rows * a.qkv.cols, [&](std::size_t row, std::size_t) {
             for (std::size_t h = 0; h < num_heads_; ++h) q_norm_(pass.compute.kernels, a.q()[row] + h * head_dim_);
             for (std::size_t h = 0; h < num_kv_heads_; ++h) k_norm_(pass.compute.kernels, a.k()[row] + h * head_dim_);
@@ -42,6 +44,7 @@ class AttentionHeads {
 
     /// Rotates a.q() and a.k() in place; keys and values go into the rows' caches.
     void rotate_and_store(const Pass& pass, Activations& a) const {
+        const Timed timed(pass, "rope", static_cast<int>(layer_));
         const std::size_t d = head_dim_, heads = num_heads_ + num_kv_heads_;
         for (const Segment& segment : pass.segments) {
             const LayerCache cache = segment.cache->layer(layer_);
@@ -58,6 +61,7 @@ class AttentionHeads {
 
     /// a.q() and the caches -> a.attended
     void attend(const Pass& pass, Activations& a) const {
+        const Timed timed(pass, "attention", static_cast<int>(layer_), cost(pass));
         for (const Segment& segment : pass.segments) {
             const std::size_t length = segment.cache->length() + segment.rows;
             if (segment.rows == 1 && length > kv_section && pass.compute.pool.size() > 1)
@@ -120,6 +124,21 @@ class AttentionHeads {
                 .out = a.attended.middle(row, rows).columns(kv_head * width, width),
                 .scratch = scratch};
     }
+    /// Of all rows: each position's keys and values are counted once for its sequence.
+    Cost cost(const Pass& pass) const {
+        Cost sum;
+        for (const Segment& segment : pass.segments) {
+            const std::size_t before = segment.cache->length(), length = before + segment.rows;
+            const std::size_t first = before + 1 > window_ ? before + 1 - window_ : 0;
+            double keys = 0;  // of all rows
+            for (std::size_t position = before; position < length; ++position)
+                keys += static_cast<double>(std::min(position + 1, window_));
+            sum.bytes += static_cast<double>(length - first) *
+                         static_cast<double>(segment.cache->bytes_per_position() / num_layers_);
+            sum.operations += 4 * keys * static_cast<double>(num_heads_ * head_dim_);
+        }
+        return sum;
+    }
     /// Multiply-adds, roughly.
     std::size_t work(const Segment& segment) const {
         return segment.rows * std::min(segment.cache->length() + segment.rows, window_) * num_heads_ * head_dim_;
@@ -130,7 +149,7 @@ class AttentionHeads {
     }
 
     std::size_t num_heads_, num_kv_heads_, head_dim_;
-    std::size_t layer_;
+    std::size_t layer_, num_layers_;
     std::size_t window_;  // positions that one attends to at most, its own included
     RopeLayout rope_layout_;
     float scale_;
@@ -151,7 +170,11 @@ class Attention {
     /// a.hidden += what attention makes of a.normed; the rows' keys and values go into their caches.
     void operator()(const Pass& pass, Activations& a) const {
         const float* bias = Arch::qkv_bias ? qkv_bias_.data() : nullptr;
-        multiply(pass.compute, packed<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
+        const int layer = static_cast<int>(heads_.layer());
+        {
+            const Timed timed(pass, "qkv_proj", layer, product_cost(a.normed.rows, qkv_));
+            multiply(pass.compute, packed<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
+        }
         pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
             heads_.norm(pass, a);
@@ -160,7 +183,11 @@ class Attention {
         heads_.rotate_and_store(pass, a);
         pass.show_qkv(heads_.layer(), a, "q_rope", "k_rope");
         heads_.attend(pass, a);
-        add_product(pass, heads_.layer(), a, pack<Weight>(pass.compute, a.attended, a.scratch), output_, "o_proj");
+        {
+            const Timed timed(pass, "pack", layer);
+            pack<Weight>(pass.compute, a.attended, a.scratch);
+        }
+        add_product(pass, heads_.layer(), a, packed<Weight>(a.attended, a.scratch), output_, "o_proj");
     }
 
   private:

@@ -19,17 +19,13 @@ class DecoderBlock {
 
     /// Takes the residual stream a.hidden through block number `layer`.
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        const auto show = [&](const char* name, Rows<const float> values) {
-            pass.show(name, static_cast<int>(layer), values);
-        };
-        attention_norm_.template apply<Weight>(pass.compute, a.hidden, a.normed, a.scratch);
-        show("input_layernorm", a.normed);
+        const int number = static_cast<int>(layer);
+        attention_norm_.template apply<Weight>(pass, "input_layernorm", number, a.hidden, a.normed, a.scratch);
         attention_(pass, a);
 
-        mlp_norm_.template apply<Weight>(pass.compute, a.hidden, a.normed, a.scratch);
-        show("post_attention_layernorm", a.normed);
+        mlp_norm_.template apply<Weight>(pass, "post_attention_layernorm", number, a.hidden, a.normed, a.scratch);
         mlp_(pass, layer, a);
-        show("layer", a.hidden);
+        pass.show("layer", number, a.hidden);
     }
 
   private:

@@ -13,8 +13,11 @@ class Mlp {
 
     /// a.hidden += down(silu(gate(a.normed)) * up(a.normed))
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
-        multiply(pass.compute, packed<Weight>(a.normed, a.scratch), gate_up_, nullptr, Epilogue::silu_mul, a.fed,
-                 a.scratch);
+        {
+            const Timed timed(pass, "gate_up_proj", static_cast<int>(layer), product_cost(a.normed.rows, gate_up_));
+            multiply(pass.compute, packed<Weight>(a.normed, a.scratch), gate_up_, nullptr, Epilogue::silu_mul, a.fed,
+                     a.scratch);
+        }
         add_product(pass, layer, a, a.fed, down_, "down_proj");
     }
 

@@ -1,7 +1,7 @@
 #pragma once
 // Root mean square normalisation (Zhang and Sennrich, 2019).
 #include "../base/buffer.hpp"
-#include "compute.hpp"
+#include "pass.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -12,12 +12,18 @@ class RmsNorm {
     RmsNorm(Buffer<float> gain, float epsilon) : gain_(std::move(gain)), epsilon_(epsilon) {}
 
     /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row; packed at once as the input of products with Weight.
+    /// Shown under `name`.
     template <class Weight>
-    void apply(const Compute& compute, Rows<const float> x, Rows<float> out, ProductScratch& scratch) const {
-        each_row(compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
-            compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
-            pack_row<Weight>(compute, out, r, scratch);
-        });
+    void apply(const Pass& pass, const char* name, int layer, Rows<const float> x, Rows<float> out,
+               ProductScratch& scratch) const {
+        {
+            const Timed timed(pass, name, layer);
+            each_row(pass.compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
+                pass.compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
+                pack_row<Weight>(pass.compute, out, r, scratch);
+            });
+        }
+        pass.show(name, layer, out);
     }
     /// x, [size], in place.
     void operator()(const KernelTable& kernels, float* x) const {

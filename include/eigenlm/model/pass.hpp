@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "../base/buffer.hpp"
+#include "../base/profile.hpp"
 #include "../base/progress.hpp"
 #include "../weights/names.hpp"
 #include "compute.hpp"
@@ -44,6 +45,9 @@ struct Pass {
     const FloatState* state = nullptr;  ///< the state the pass runs under, so that the tap sees the host's
     Stage stage = Stage::prefill;       ///< for the message of CancelledError
     std::stop_token stop = {};          ///< asked between layers
+#if EIGENLM_PROFILE
+    Profile* profile = nullptr;  ///< null: nothing is timed
+#endif
 
     /// Calls the tap, if there is one, under the host's floating-point state.
     void show(std::string_view name, int layer, Rows<const float> values) const {
@@ -56,6 +60,41 @@ struct Pass {
     /// The parts of a.qkv under these names; v's may be null.
     void show_qkv(std::size_t layer, const Activations& a, const char* q, const char* k, const char* v = nullptr) const;
 };
+
+#if EIGENLM_PROFILE
+/// Its own life, as a part of a pass's profile.
+class Timed {
+  public:
+    /// Begins part `name`, a literal.
+    Timed(const Pass& pass, const char* name, int layer, const Cost& cost = {})
+        : profile_(pass.profile), part_{name, layer, profile_ ? profile_->now() : 0, 0, cost} {}
+    Timed(const Timed&) = delete;
+    Timed& operator=(const Timed&) = delete;
+    ~Timed() {
+        if (!profile_) return;
+        part_.seconds = profile_->now() - part_.begin;
+        profile_->add(part_);
+    }
+
+  private:
+    Profile* profile_;
+    ProfilePart part_;
+};
+#else
+/// Nothing: see base/profile.hpp.
+struct Timed {
+    /// Does nothing.
+    Timed(const Pass&, const char*, int, const Cost& = {}) {}
+    Timed(const Timed&) = delete;
+    Timed& operator=(const Timed&) = delete;
+};
+#endif
+/// Of a product of so many rows.
+template <class Weight>
+Cost product_cost(std::size_t rows, const Matrix<Weight>& weight) {
+    return {static_cast<double>(weight.bytes()),
+            2.0 * static_cast<double>(rows) * static_cast<double>(weight.inputs() * weight.outputs())};
+}
 
 /// What attention needs beside its input and output.
 struct AttentionRoom {
@@ -177,6 +216,7 @@ inline void Pass::show_qkv(std::size_t layer, const Activations& a, const char* 
 template <class Weight>
 void add_product(const Pass& pass, std::size_t layer, Activations& a, Rows<const float> x, const Matrix<Weight>& weight,
                  const char* name) {
+    const Timed timed(pass, name, static_cast<int>(layer), product_cost(x.rows, weight));
     if (!pass.tap) return multiply(pass.compute, x, weight, nullptr, Epilogue::add, a.hidden, a.scratch);
     multiply(pass.compute, x, weight, nullptr, Epilogue::store, a.projected, a.scratch);
     pass.show(name, static_cast<int>(layer), a.projected);

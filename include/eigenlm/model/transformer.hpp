@@ -69,16 +69,17 @@ class Transformer final : public AnyTransformer {
 
     void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const override {
         const Rows<float> normed = a.normed.middle(first, out.rows);
-        final_norm_.template apply<Weight>(pass.compute, a.hidden.middle(first, out.rows), normed, a.scratch);
-        pass.show("norm", -1, normed);
-        multiply(pass.compute, packed<Weight>(normed, a.scratch), head_.empty() ? embedding_ : head_, nullptr,
-                 Epilogue::store, out, a.scratch);
+        final_norm_.template apply<Weight>(pass, "norm", -1, a.hidden.middle(first, out.rows), normed, a.scratch);
+        const Matrix<Weight>& head = head_.empty() ? embedding_ : head_;
+        const Timed timed(pass, "lm_head", -1, product_cost(out.rows, head));
+        multiply(pass.compute, packed<Weight>(normed, a.scratch), head, nullptr, Epilogue::store, out, a.scratch);
     }
 
     WeightType dtype() const override { return Weight::type; }
 
   private:
     void embed(const Pass& pass, std::span<const TokenId> ids, Rows<float> hidden) const {
+        const Timed timed(pass, "embed_tokens", -1);
         for (std::size_t r = 0; r < ids.size(); ++r)
             embedding_.get_row(static_cast<std::size_t>(ids[r]), hidden.row(r));
         pass.show("embed_tokens", -1, hidden);

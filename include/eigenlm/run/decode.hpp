@@ -29,8 +29,8 @@ inline void decode(const AnyTransformer& model, const Compute& compute, const Ro
     }
     {
         const FloatState state;
-        const Pass pass{compute,       rope,        {workspace.segments.data(), ids.size()}, options.tap, &state,
-                        Stage::decode, options.stop};
+        const std::span<const Segment> segments(workspace.segments.data(), ids.size());
+        const Pass pass = pass_of(compute, rope, segments, state, Stage::decode, options);
         model.forward(pass, ids, workspace.activations);
         model.logits(pass, 0, workspace.activations, logits);
     }

@@ -30,7 +30,7 @@ inline void prefill(const AnyTransformer& model, const Compute& compute, const R
             const Segment segment{&cache, 0, rows};
             {
                 const FloatState state;
-                const Pass pass{compute, rope, {&segment, 1}, options.tap, &state, Stage::prefill, options.stop};
+                const Pass pass = pass_of(compute, rope, {&segment, 1}, state, Stage::prefill, options);
                 model.forward(pass, ids.subspan(begin, rows), a);
                 if (end > first_logits) {
                     const std::size_t wanted = std::max(begin, first_logits);

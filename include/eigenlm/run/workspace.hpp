@@ -25,7 +25,20 @@ struct PassOptions {
     const ProgressFunction* progress = nullptr;  ///< prefill only: after each pass of at most the workspace's rows
     std::stop_token stop;                        ///< asked before each layer
     const Tap* tap = nullptr;                    ///< sees intermediate results
+#if EIGENLM_PROFILE
+    Profile* profile = nullptr;  ///< collects where the time goes
+#endif
 };
+
+/// A pass of these rows, watched as the caller wants. Refers to all of them.
+inline Pass pass_of(const Compute& compute, const RopeTable& rope, std::span<const Segment> segments,
+                    const FloatState& state, Stage stage, const PassOptions& options) {
+    Pass pass{compute, rope, segments, options.tap, &state, stage, options.stop};
+#if EIGENLM_PROFILE
+    pass.profile = options.profile;
+#endif
+    return pass;
+}
 
 /// Throws ArgumentError unless every id is one of the model's.
 inline void check_ids(std::span<const TokenId> ids, const ModelConfig& config, const char* where) {
