@@ -28,7 +28,7 @@ using bench::Runner;
 struct Options {
     std::string model, shape = "qwen2.5-0.5b", output = "md";
     std::vector<std::string> dtypes = {"f32", "bf16"};
-    std::vector<std::size_t> threads = {std::max(1u, std::thread::hardware_concurrency())};
+    std::vector<std::size_t> threads = {eigenlm::available_processors()};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
     std::string cache_type, numerics, trace;

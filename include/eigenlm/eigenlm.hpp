@@ -18,6 +18,7 @@
 #include "base/types.hpp"     // token ids, rows of numbers, 16-bit floats
 #include "base/buffer.hpp"    // owned memory
 #include "base/float_state.hpp"  // the processor's floating-point state
+#include "base/processors.hpp"  // how many there are
 #include "base/parallel.hpp"  // threads
 #include "base/memory.hpp"    // how much there is
 #include "base/progress.hpp"  // how long work reports and stops

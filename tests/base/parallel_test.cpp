@@ -1,12 +1,15 @@
 // Threads that split one piece of work: every item once, exceptions passed on, and no surprises for a second caller.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <eigenlm/base/parallel.hpp>
+#include <functional>
 #include <latch>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -208,9 +211,78 @@ TEST(ThreadPool, TakesNestedCalls) {
     EXPECT_EQ(std::vector<int>(items.begin(), items.end()), std::vector<int>(6 * 20, 1));
 }
 
-TEST(ThreadPool, UsesTheMachinesThreadsByDefault) {
+TEST(ThreadPool, HasAThreadForEachProcessorThatItMayUse) {
     const ThreadPool pool;
-    EXPECT_EQ(pool.size(), std::max(1u, std::thread::hardware_concurrency()));
+    EXPECT_EQ(pool.size(), eigenlm::available_processors());
+    std::thread([] {  // the mask is a thread's own
+        cpu_set_t mask;
+        ASSERT_EQ(sched_getaffinity(0, sizeof mask, &mask), 0);
+        int first = 0;
+        while (!CPU_ISSET(first, &mask)) ++first;
+        CPU_ZERO(&mask);
+        CPU_SET(first, &mask);
+        ASSERT_EQ(sched_setaffinity(0, sizeof mask, &mask), 0);
+        EXPECT_EQ(ThreadPool().size(), 1u);
+    })
+        .join();
+}
+
+/// Runs calls as somebody's pool might.
+class TestExecutor : public eigenlm::Executor {
+  public:
+    TestExecutor(std::size_t size, bool at_once) : size_(size), at_once_(at_once) {}
+    std::size_t size() const override { return size_; }
+    void run(std::size_t count, const std::function<void(std::size_t)>& task) override {
+        ++runs;
+        if (fails) throw std::runtime_error("no threads today");
+        if (!at_once_) {
+            for (std::size_t i = count; i-- > 0;) task(i);
+            return;
+        }
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < count; ++i) threads.emplace_back(task, i);
+    }
+    std::atomic<int> runs = 0;
+    bool fails = false;
+
+  private:
+    std::size_t size_;
+    bool at_once_;
+};
+
+TEST(ThreadPool, ComputesOnAnExecutorsThreads) {
+    for (const bool at_once : {false, true}) {
+        const auto executor = std::make_shared<TestExecutor>(3, at_once);
+        ThreadPool pool(0, executor);
+        EXPECT_EQ(pool.size(), 3u);
+        EXPECT_EQ(ThreadPool(2, executor).size(), 2u);
+        for (const std::size_t count : {1u, 7u, 40u, 100u})
+            for (const std::size_t grain : {1u, 3u}) {
+                EXPECT_EQ(visits(pool, count, grain), std::vector<int>(count, 1));
+                std::vector<std::atomic<int>> items(count);
+                pool.split(count, 1, grain, [&](std::size_t begin, std::size_t end, std::size_t) {
+                    EXPECT_TRUE(flushes_subnormals());
+                    for (std::size_t i = begin; i < end; ++i) ++items[i];
+                });
+                EXPECT_EQ(std::vector<int>(items.begin(), items.end()), std::vector<int>(count, 1));
+            }
+        EXPECT_GT(executor->runs, 0);
+        EXPECT_FALSE(flushes_subnormals());
+    }
+}
+
+TEST(ThreadPool, PassesExceptionsThroughAnExecutor) {
+    const auto executor = std::make_shared<TestExecutor>(3, true);
+    ThreadPool pool(0, executor);
+    const auto odd = [](std::size_t begin, std::size_t, std::size_t) {
+        if (begin % 2) throw std::logic_error("odd");
+    };
+    EXPECT_THROW(pool.for_each(40, 1, odd), std::logic_error);
+    EXPECT_THROW(pool.split(40, 1, 1, odd), std::logic_error);
+    executor->fails = true;
+    EXPECT_THROW(visits(pool, 40, 1), std::runtime_error);
+    executor->fails = false;
+    EXPECT_EQ(visits(pool, 40, 1), std::vector<int>(40, 1));
 }
 
 TEST(ThreadPool, RefusesAbsurdNumbersOfThreads) {

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -20,6 +22,7 @@
 
 #include "error.hpp"
 #include "float_state.hpp"
+#include "processors.hpp"
 #include "types.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -43,19 +46,34 @@ class RangeFunction {
     void (*call_)(const void*, std::size_t, std::size_t, std::size_t);
 };
 
+/// Threads of the host's, to compute on in place of our own.
+class Executor {
+  public:
+    virtual ~Executor() = default;
+    /// Calls that it runs at once, at best; always the same.
+    virtual std::size_t size() const = 0;
+    /// Calls task(i) once for each i < count, in any order, on any threads, and returns when all have returned. They
+    /// never throw, and never wait for each other: it may run them one after the other.
+    virtual void run(std::size_t count, const std::function<void(std::size_t)>& task) = 0;
+};
+
 /// `threads` threads in all, the caller among them. One caller at a time splits its work over them; a second one, from
 /// another thread, does its own work alone meanwhile (same bits). Destruction joins the workers.
 class ThreadPool {
   public:
-    /// Starts threads - 1 workers; 0 stands for the machine's number of threads. Throws ArgumentError for more than
-    /// 1,024, ResourceError when they cannot be had.
-    explicit ThreadPool(std::size_t threads = 0) {
-        if (threads == 0) threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, max_threads);
+    /// Starts threads - 1 workers; 0 stands for available_processors(). With an executor it starts none, and splits
+    /// work into so many of its calls; 0 stands for the executor's size. Throws ArgumentError for more than 1,024
+    /// threads, ResourceError when they cannot be had.
+    explicit ThreadPool(std::size_t threads = 0, std::shared_ptr<Executor> executor = nullptr)
+        : executor_(std::move(executor)) {
+        const std::size_t processors = executor_ ? executor_->size() : available_processors();
+        if (threads == 0) threads = std::clamp<std::size_t>(processors, 1, max_threads);
         if (threads > max_threads)
             throw ArgumentError(
                 "threads", "expected at most " + std::to_string(max_threads) + ", found " + std::to_string(threads));
-        spins_ = threads <= std::thread::hardware_concurrency();
+        spins_ = threads <= processors;
         shares_ = std::vector<Share>(threads);
+        if (executor_) return;
         try {
             for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error& e) {
@@ -71,7 +89,7 @@ class ThreadPool {
     ~ThreadPool() { stop(); }
 
     /// Threads, the caller's included.
-    std::size_t size() const { return workers_.size() + 1; }
+    std::size_t size() const { return shares_.size(); }
 
     /// Calls f(begin, end, thread) over parts of [0, count), each of at most `grain` items, on all threads; returns
     /// when all are done. Threads take parts in ascending order. `thread` < size() is unique among the calls that one
@@ -80,7 +98,7 @@ class ThreadPool {
     void for_each(std::size_t count, std::size_t grain, RangeFunction f) {
         if (grain == 0) grain = 1;
         const Turn turn(busy_);
-        if (count <= grain || workers_.empty() || !turn.mine) return alone(count, grain, f);
+        if (count <= grain || size() == 1 || !turn.mine) return alone(count, grain, f);
         next_.store(0, std::memory_order_relaxed);
         run({&f, count, grain, false});
     }
@@ -91,7 +109,7 @@ class ThreadPool {
     void split(std::size_t count, std::size_t multiple, std::size_t grain, RangeFunction f) {
         multiple = std::max<std::size_t>(multiple, 1), grain = std::max(grain, multiple);
         const Turn turn(busy_);
-        if (count <= multiple || workers_.empty() || !turn.mine || count > max_shared) return alone(count, count, f);
+        if (count <= multiple || size() == 1 || !turn.mine || count > max_shared) return alone(count, count, f);
         const std::size_t multiples = ceil_div(count, multiple);
         for (std::size_t i = 0; i < size(); ++i)
             shares_[i].set(std::min(count, multiples * i / size() * multiple),
@@ -144,10 +162,18 @@ class ThreadPool {
         for (std::size_t begin = 0; begin < count; begin += grain)
             f(begin, count - begin > grain ? begin + grain : count, 0);
     }
-    /// Opens the door for the workers, works, and shuts it behind those who came: somebody whom the system has not
-    /// woken in time is not waited for.
     void run(const Job& job) {
         job_ = job;
+        failure_ = nullptr;  // of an executor's call that it has left with an exception
+        if (executor_)
+            executor_->run(size(), take_parts_);
+        else
+            run_on_workers();
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+    }
+    /// Opens the door for the workers, works, and shuts it behind those who came: somebody whom the system has not
+    /// woken in time is not waited for.
+    void run_on_workers() {
         door_.store(open, std::memory_order_release);
         epoch_.fetch_add(1, std::memory_order_release);
         epoch_.notify_all();
@@ -155,7 +181,6 @@ class ThreadPool {
         door_.fetch_sub(open, std::memory_order_acq_rel);
         spin([this] { return door_.load(std::memory_order_acquire) == 0; });
         for (std::size_t left; (left = door_.load(std::memory_order_acquire)) != 0;) door_.wait(left);
-        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
     /// Waits for `done` without sleep for a moment: waking a thread takes longer than most of what a model's pass does
@@ -226,6 +251,8 @@ class ThreadPool {
         workers_.clear();
     }
 
+    const std::shared_ptr<Executor> executor_;  // null: the workers
+    const std::function<void(std::size_t)> take_parts_ = [this](std::size_t thread) { take_parts(thread); };
     bool spins_ = false;
     std::vector<std::thread> workers_;
     std::atomic_flag busy_;

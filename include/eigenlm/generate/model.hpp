@@ -15,7 +15,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// How a model is made from weights.
 struct ModelOptions {
-    std::size_t threads = 0;                         ///< 0: as many as the machine has
+    std::size_t threads = 0;                         ///< 0: as many as the process may keep busy
+    std::shared_ptr<Executor> executor = nullptr;    ///< the host's threads; default: a pool of the model's own
     std::optional<Isa> isa = std::nullopt;           ///< default: EIGENLM_ISA, or else the best there is
     Numerics numerics = Numerics::same_bits;         ///< fastest: gives up other machines' bits where that is faster
     std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them; f32 where it has several
@@ -30,7 +31,7 @@ class Model {
     /// Reads the weights from `source` (see load_weights). Throws what the source throws, ArgumentError for options out
     /// of range, ResourceError when memory does not suffice.
     Model(const ModelConfig& config, const TensorSource& source, const ModelOptions& options = {})
-        : pool_((check(config), options.threads)),
+        : pool_((check(config), options.threads), options.executor),
           compute_{kernels(with_numerics(options.isa ? *options.isa : default_isa(), options.numerics)), pool_},
           context_(context_of(config, options.context)),
           transformer_(make(config, source, options)),  // before the table: the config may lie, the weights show it
