@@ -28,9 +28,12 @@ void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace {
 
-/// Exit status 0: no allocation failed. 1: one did, and there was an exception.
+/// Exit status 0: no allocation failed. 1: one did, and there was an exception. Beside those that asking for the number
+/// of processors takes, which does without what it cannot read.
 [[noreturn]] void start_with(int allocations) {
-    allocations_left = allocations;
+    allocations_left = 10000;
+    eigenlm::available_processors();
+    allocations_left = 10000 - allocations_left + allocations;
     try {
         const eigenlm::ThreadPool pool(4);
     } catch (const std::exception&) {
