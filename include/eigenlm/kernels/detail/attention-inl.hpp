@@ -262,7 +262,8 @@ inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans
     float* const weights = scores + lanes * kv_block;
 
     const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_queries(arithmetic(of_keys), block.keys(), kv_block / lanes, Part{0, block.shape().depth(), scores, kv_block}, fetch);
+    multiply_queries(arithmetic(of_keys), block.keys(), kv_block / lanes,
+                     Part{0, block.shape().depth(), scores, kv_block}, fetch);
     const bool whole = tile.whole();
     if (!whole) mask(tile, scores);
     weigh(tile, scores, typename Kind<M>::Out{weights});

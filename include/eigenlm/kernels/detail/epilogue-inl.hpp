@@ -88,9 +88,11 @@ inline void finish(const M& m, std::size_t row, std::size_t rows, std::size_t pa
 }
 /// @}
 
-/// Fetches the lines that it will write. Inlined, since g++ takes a function that only fetches for one that does nothing.
+/// Fetches the lines that it will write. Inlined, since g++ takes a function that only fetches for one that does
+/// nothing.
 template <class M>
-[[gnu::always_inline]] inline void fetch_out(const M& m, std::size_t row, std::size_t rows, std::size_t panel, std::size_t stop) {
+[[gnu::always_inline]] inline void fetch_out(const M& m, std::size_t row, std::size_t rows, std::size_t panel,
+                                             std::size_t stop) {
     const bool halved = m.epilogue == Epilogue::silu_mul;
     for (std::size_t r = row; r < row + rows; ++r)
         for (std::size_t p = panel; p < stop; p += halved ? 2 : 1)

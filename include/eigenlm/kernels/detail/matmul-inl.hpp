@@ -50,11 +50,11 @@ inline Prefetch prefetch_of(const M& m, std::size_t panel, std::size_t begin, st
             ceil_div(lines, steps)};
 }
 
-/// Products of many rows, which read weights and inputs of type Near, `Bytes` of weights for all rows. Calls multiply(row, stop, panel, weights of G
-/// panels, part, fetch), which computes the sums of rows [row, stop) over a part of the inputs, and what the epilogue
-/// makes of them where it is the last part. part.sums has room for 16 rows more; they are in m.partial, or in `local`,
-/// which has room for local_sums<G>. `multiply` calls fetch.step() for every `step_rows` rows and `step_inputs` inputs
-/// (0: once for a part).
+/// Products of many rows, which read weights and inputs of type Near, `Bytes` of weights for all rows. Calls
+/// multiply(row, stop, panel, weights of G panels, part, fetch), which computes the sums of rows [row, stop) over a
+/// part of the inputs, and what the epilogue makes of them where it is the last part. part.sums has room for 16 rows
+/// more; they are in m.partial, or in `local`, which has room for local_sums<G>. `multiply` calls fetch.step() for
+/// every `step_rows` rows and `step_inputs` inputs (0: once for a part).
 template <std::size_t G, class Near, std::size_t Bytes, class M, class Multiply>
 inline void multiply_many(const M& m, std::size_t first, std::size_t last, std::size_t step_rows,
                           std::size_t step_inputs, float* local, const Multiply& multiply) {
