@@ -6,6 +6,7 @@
 #include <eigenlm/eigenlm.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,7 @@ class ProfileSums {
         }
     }
     /// One object for each part and one for what lies between them: seconds of each of `steps` steps, share of the
-    /// time, and rates; bytes_share and operations_share of these ceilings (GB/s, GFLOP/s; 0: not asked for).
+    /// time, and rates, as shares of these ceilings (GB/s, GFLOP/s; 0: not asked for).
     nlohmann::ordered_json json(double steps, double gb_s, double gflops) const {
         auto found = nlohmann::ordered_json::array();
         double left = seconds_;
@@ -77,7 +78,7 @@ inline void print_profile(const nlohmann::ordered_json& row) {
     }
 }
 
-/// A file in Chrome's trace event format, written at the end of its life.
+/// A file in Chrome's trace event format.
 class Trace {
   public:
     /// Complains at once where the file cannot be written.
@@ -96,6 +97,7 @@ class Trace {
                  {"dur", part.seconds * 1e6},
                  {"args", {{"layer", part.layer}, {"bytes", part.cost.bytes}, {"operations", part.cost.operations}}}});
     }
+    /// Puts all of them into the file.
     void write() {
         file_ << nlohmann::ordered_json{{"traceEvents", events_}}.dump() << std::flush;
         check();

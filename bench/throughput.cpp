@@ -118,7 +118,6 @@ class Bench {
   public:
     explicit Bench(const Options& options) : options_(options) {
         if (!options.trace.empty()) trace_.emplace(options.trace);
-        if (options.profile || trace_) profile_.emplace(std::size_t{1} << 18);
     }
 
     void run() {
@@ -198,6 +197,11 @@ class Bench {
                      {{"dram_read_gb_s", dram_->gb_s(pool)},
                       {"fma_f32_gflops", ceilings::fma_f32_gflops(pool, isa, 0.05)},
                       {"bf16_gflops", ceilings::bf16_gflops(pool, isa, 0.05)}}}};
+        if (options_.profile || trace_) {  // with room for all parts of a round
+            const std::size_t prefills = eigenlm::ceil_div(longest(options_.prompts), options_.prefill_rows);
+            const std::size_t passes = std::max(longest(options_.generated), longest(options_.batches) * prefills);
+            profile_.emplace(passes * (10 * model->config().num_layers + 3));
+        }
         for (const std::size_t batch : options_.batches) {
             Runner runner(
                 model, longest(options_.depths) + std::max(longest(options_.prompts), longest(options_.generated)) + 1,

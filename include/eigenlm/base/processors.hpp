@@ -27,6 +27,9 @@ inline std::size_t affine_processors() {
     return std::thread::hardware_concurrency();
 }
 
+/// The stricter of two limits, where 0 is none.
+inline double stricter(double a, double b) { return a > 0 && (b <= 0 || a < b) ? a : b; }
+
 /// Processors' time that a control group at `path` below `root` may use, and each one above it: the least of that. 0
 /// where nothing limits it. `quota` and `period` are the files' names; version 2 has both numbers in one.
 inline double group_processors(const std::string& root, std::string path, const char* quota, const char* period) {
@@ -42,7 +45,7 @@ inline double group_processors(const std::string& root, std::string path, const 
     };
     for (double least = 0;; path.resize(path.rfind('/'))) {
         while (!path.empty() && path.back() == '/') path.pop_back();
-        if (const double found = limit(root + path); found > 0) least = least > 0 ? std::min(least, found) : found;
+        least = stricter(limit(root + path), least);
         if (path.find('/') == std::string::npos) return least;
     }
 }
@@ -55,11 +58,9 @@ inline double group_processors(const std::string& root, const std::string& list)
         if (second == std::string::npos) continue;
         const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
         const std::string path = line.substr(second + 1);
-        double found = 0;
-        if (controllers == ",,") found = group_processors(root, path, "cpu.max", nullptr);
+        if (controllers == ",,") least = stricter(group_processors(root, path, "cpu.max", nullptr), least);
         if (controllers.find(",cpu,") != std::string::npos)
-            found = group_processors(root + "/cpu", path, "cpu.cfs_quota_us", "cpu.cfs_period_us");
-        if (found > 0) least = least > 0 ? std::min(least, found) : found;
+            least = stricter(group_processors(root + "/cpu", path, "cpu.cfs_quota_us", "cpu.cfs_period_us"), least);
     }
     return least;
 }
