@@ -6,136 +6,6 @@
 // cache lies as weights do. Of what a query does not attend to, the weight is 0. The largest scores are rounded to
 // whole powers of two, so that bringing sums to a new one is exact, and seldom needed.
 
-/// Of a block's positions, those that a query attends to.
-struct Reach {
-    std::size_t begin, end;
-};
-inline Reach reach(const AttentionCall& a, std::size_t query, std::size_t block) {
-    const std::size_t row = query / a.group, first = a.first(row), length = a.length(row);
-    const auto within = [block](std::size_t p) { return p <= block ? 0 : p - block < kv_block ? p - block : kv_block; };
-    return {within(first), within(length)};
-}
-
-/// Up to 16 queries of a call, and one block of keys and values.
-struct QueryTile {
-    const AttentionCall& a;
-    const AttentionState& state;
-    std::size_t first, count;  // of the queries
-    std::size_t block;         // its first position
-
-    /// Whether all attend to all of the block.
-    bool whole() const {
-        const Reach earliest = reach(a, first, block), latest = reach(a, first + count - 1, block);
-        return earliest.end == kv_block && latest.begin == 0;
-    }
-};
-
-/// Makes the scores of what is not attended to -infinity, whatever is there.   scores: [count, 64]
-inline void mask(const QueryTile& tile, float* scores) {
-    const Vec none = set1(-__builtin_inff());
-    for (std::size_t r = 0; r < tile.count; ++r) {
-        const Reach held = reach(tile.a, tile.first + r, tile.block);
-        for (std::size_t i = 0; i < kv_block; i += lanes) {
-            const auto lanes_below = [i](std::size_t end) {
-                return first_lanes(end <= i ? 0 : end - i < lanes ? end - i : lanes);
-            };
-            float* const at = scores + r * kv_block + i;
-            store(at, select(lanes_below(held.begin), none, select(lanes_below(held.end), load(at), none)));
-        }
-    }
-}
-
-/// Scores of one query -> their weights, 2^(scale * score - maximum), as the next product's input, and as they are to
-/// be summed up.
-/// @{
-struct Weights {
-    float* data;  // [16, 64]
-    void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
-        const Vec base = set1(-maximum);
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < 4; ++i) w[i] = fma(w[i], set1(scale), base);
-        exp2(w);
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < 4; ++i) store(data + row * kv_block + i * lanes, w[i]);
-    }
-};
-/// bf16: the exponent is rounded to 128ths, the power to 8 bits. Weights below 2^-126 are 0. A NaN's weight is 0.
-struct Bf16Weights {
-    float* data;  // [16, 2, 16, 2]
-    void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
-        const Vec base = set1(exp2_rounder + 127.0f - maximum), lowest = set1(exp2_rounder);
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < 4; ++i) w[i] = exp2_bf16(max(fma(w[i], set1(scale), base), lowest));
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < 4; i += 2) store_in_turn(data + row * kv_block + i * lanes, w[i], w[i + 1]);
-    }
-};
-/// @}
-
-/// A query's new largest score -> what its sums so far are multiplied by: a power of two.
-inline void correct(const QueryTile& tile, const float (&correction)[lanes]) {
-    const std::size_t stride = AttentionState::stride(tile.a.head_dim);
-    for (std::size_t r = 0; r < tile.count; ++r) {
-        if (correction[r] == 1.0f) continue;
-        float* const weighted = tile.state.weighted(tile.first + r);
-        for (std::size_t d = 0; d < stride; d += lanes)
-            store(weighted + d, mul(load(weighted + d), set1(correction[r])));
-    }
-}
-
-/// The largest score of each of 16 queries -> the maximum so far, a whole power of two, and, as the result, what the
-/// sums so far are multiplied by: 2^(the maximum before - the new one).   scores: [16, 64], those of queries there are
-/// not being anything
-inline Vec raise(const QueryTile& tile, const float* scores) {
-    alignas(64) float folded[lanes * lanes];
-    for (std::size_t r = 0; r < lanes; ++r) {
-        const float* const row = scores + r * kv_block;
-        Vec largest = max(load(row), set1(-__builtin_inff()));
-        EIGENLM_UNROLL
-        for (std::size_t i = lanes; i < kv_block; i += lanes) largest = max(load(row + i), largest);
-        store(folded + r * lanes, largest);
-    }
-    float* const maximum = tile.state.maximum() + tile.first;
-    const Vec before = load(maximum);
-    const Vec now = max(before, round_to_whole(mul(max_of_each(folded), set1(tile.a.scale))));
-    store(maximum, now);
-    Vec change[] = {sub(before, now)};
-    exp2(change);
-    return change[0];
-}
-
-/// Takes the weights' sums, a vector for each of 16 queries, into the total so far.
-inline void add_totals(const QueryTile& tile, const float* folded, const Vec& correction) {
-    float* const total = tile.state.total() + tile.first;
-    store(total, fma(load(total), correction, sum_of_each(folded)));
-}
-
-/// Scores -> weights; what the queries have so far is brought to the new maximum.   scores: as raise
-template <class Out>
-inline void weigh(const QueryTile& tile, const float* scores, const Out& out) {
-    alignas(64) float folded[lanes * lanes], corrections[lanes];
-    const Vec correction = raise(tile, scores);
-    for (std::size_t r = 0; r < tile.count; ++r) {
-        Vec w[kv_block / lanes];
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < kv_block / lanes; ++i) w[i] = load(scores + r * kv_block + i * lanes);
-        out.weigh(r, tile.a.scale, tile.state.maximum()[tile.first + r], w);
-        EIGENLM_UNROLL
-        for (std::size_t i = 1; i < kv_block / lanes; ++i) w[0] = add(w[0], w[i]);
-        store(folded + r * lanes, w[0]);
-    }
-    add_totals(tile, folded, correction);
-    store(corrections, correction);
-    correct(tile, corrections);
-}
-
-/// Where scores may be NaNs, whose weights in bf16 are 0: makes totals of theirs NaNs.   scores: [count, 64], masked
-[[gnu::noinline]] inline void surface_nans(const QueryTile& tile, const float* scores) {
-    for (std::size_t r = 0; r < tile.count; ++r)
-        for (std::size_t j = 0; j < kv_block; ++j)
-            if (is_nan(scores[r * kv_block + j])) tile.state.total()[tile.first + r] = __builtin_nanf("");
-}
-
 /// As many blocks of R rows as there are from `row` on.
 template <std::size_t R, std::size_t P, class M>
 inline void multiply_all(const M& m, const float* const (&weight)[P], Part part, std::size_t& row, Prefetch& fetch) {
@@ -158,6 +28,65 @@ inline void multiply_queries(const M& m, const float* weights, std::size_t panel
         if constexpr (R > 3) multiply_all<R / 3>(m, weight, part, row, fetch);
         multiply_all<1>(m, weight, part, row, fetch);
     }
+}
+
+/// f(R), R a constant, for `rows` <= Most.
+template <std::size_t Most, class F>
+inline void with_constant(std::size_t rows, const F& f) {
+    if constexpr (Most > 1)
+        if (rows < Most) return with_constant<Most - 1>(rows, f);
+    f(std::integral_constant<std::size_t, Most>{});
+}
+/// P panels of a few rows: as they are stored.
+/// @{
+template <std::size_t R, std::size_t P, class M, class Number>
+inline void multiply_stored(const M& m, std::size_t row, const Number* const (&weight)[P], const Part& part,
+                            Prefetch& fetch) {
+    multiply_tile<R>(m, row, weight, part, &fetch);
+}
+template <std::size_t R>
+inline void multiply_stored(const MatmulBf16& m, std::size_t row, const std::uint16_t* const (&weight)[1],
+                            const Part& part, Prefetch& fetch) {
+    if constexpr (Tiles::few_panels > 1)
+        multiply_pairs<R>(m, row, weight[0], part, fetch);
+    else
+        multiply_tile<R>(m, row, weight, part, &fetch);
+}
+/// @}
+/// Panels that few rows take at once: pairs have twice as many chains.
+template <class M>
+inline constexpr std::size_t few_panels = std::is_same_v<M, MatmulBf16> ? 1 : Tiles::few_panels;
+
+/// Sums of the few queries that are a block's only ones, which is read as it is stored, 32 inputs of a few panels at a
+/// time.   weights: [panels][inputs][16]
+template <class M, class Number>
+inline void multiply_few(const M& m, const Number* weights, std::size_t inputs, std::size_t panels, Part part,
+                         Prefetch& fetch) {
+    constexpr std::size_t P = few_panels<M>;
+    for (std::size_t row = 0, rows; row < m.x.rows; row += rows, part.sums += rows * part.stride) {
+        const std::size_t left = m.x.rows - row;
+        rows = ceil_div(left, ceil_div(left, Tiles::few_rows));
+        with_constant<Tiles::few_rows>(rows, [&](auto R) {
+            for (std::size_t panel = 0; panel < panels; panel += P) {
+                Part step = {0, 0, part.sums + panel * lanes, part.stride, part.resumed};
+                for (; step.begin < inputs; step.begin = step.end, step.resumed = true) {
+                    step.end = inputs - step.begin < bf16_chunk ? inputs : step.begin + bf16_chunk;
+                    const Number* weight[P];
+                    for (std::size_t p = 0; p < P; ++p)
+                        weight[p] =
+                            weights + ((panel + p < panels ? panel + p : panels - 1) * inputs + step.begin) * lanes;
+                    multiply_stored<R>(m, row, weight, step, fetch);
+                }
+            }
+        });
+    }
+}
+/// How often the above calls fetch.step() for the two products of a block.
+template <class M>
+inline std::size_t few_steps(std::size_t queries, const CacheShape& shape) {
+    constexpr std::size_t P = few_panels<M>;
+    return ceil_div(queries, Tiles::few_rows) * (ceil_div(kv_block / lanes, P) * ceil_div(shape.depth(), bf16_chunk) +
+                                                 ceil_div(shape.value_panels(), P) * ceil_div(kv_block, bf16_chunk));
 }
 
 /// What a type of caches has that another one has not. `Out` is the weights' form, `round` makes queries of it, `order`
@@ -277,6 +206,36 @@ inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans
                      Part{0, kv_block, tile.state.weighted(tile.first), stride, true}, fetch);
 }
 
+/// Whether there are NaNs.   scores: [count, 64]
+inline bool has_nans(const float* scores, std::size_t count) {
+    Vec zeros[4] = {set1(0.0f), set1(0.0f), set1(0.0f), set1(0.0f)};  // 0 times a number is 0
+    for (std::size_t i = 0; i < count * kv_block; i += 4 * lanes) {
+        EIGENLM_UNROLL
+        for (std::size_t j = 0; j < 4; ++j) zeros[j] = fma(load(scores + i + j * lanes), set1(0.0f), zeros[j]);
+    }
+    return is_nan(sum(add(add(zeros[0], zeros[1]), add(zeros[2], zeros[3]))));
+}
+/// Takes a block of keys and values, all of which they attend to, into up to 16 queries that are its only ones.
+template <class M>
+inline void attend_block_once(const QueryTile& tile, const CacheShape& shape, Prefetch& fetch) {
+    using Number = std::conditional_t<Kind<M>::type == CacheType::f32, float, std::uint16_t>;
+    const AttentionCall& a = tile.a;
+    const std::size_t q_stride = round_up(a.head_dim, bf16_chunk), stride = AttentionState::stride(a.head_dim);
+    const float* const q = a.scratch + tile.first * q_stride;
+    float* const scores = a.scratch + round_up(a.queries(), lanes) * q_stride;
+    float* const weights = scores + lanes * kv_block;
+    const Number* const keys = a.block<Number>(tile.block);
+
+    const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+    multiply_few(arithmetic(of_keys), keys, shape.depth(), kv_block / lanes, Part{0, 0, scores, kv_block}, fetch);
+    weigh(tile, scores, typename Kind<M>::Out{weights});
+    if (Kind<M>::type == CacheType::bf16 && has_nans(scores, tile.count)) surface_nans(tile, scores);
+
+    const M of_values = {{{weights, tile.count, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+    multiply_few(arithmetic(of_values), keys + shape.keys(), kv_block, shape.value_panels(),
+                 Part{0, 0, tile.state.weighted(tile.first), stride, true}, fetch);
+}
+
 /// Nothing gathered yet: lower than every score, so that what is multiplied by 2^(this - a score) is gone.
 inline void clear(const AttentionState& state) {
     const std::size_t queries = round_up(state.queries, lanes);
@@ -318,13 +277,15 @@ inline void attend(const AttentionCall& a, std::size_t section, const AttentionS
     bool nans = false;
     Block<M> block(a);
     clear(state);
-    each_tile(a, section, state, block.shape().size(), 8, [&](const QueryTile& tile, bool first, Prefetch& fetch) {
-        if (first) {
-            block.take(a, tile.block);
-            nans = bf16 && (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
-        }
-        attend_block(tile, block, nans, fetch);
-    });
+    each_tile(a, section, state, block.shape().size(), few_steps<M>(a.queries(), block.shape()),
+              [&](const QueryTile& tile, bool first, Prefetch& fetch) {
+                  if (a.queries() <= lanes && tile.whole()) return attend_block_once<M>(tile, block.shape(), fetch);
+                  if (first) {
+                      block.take(a, tile.block);
+                      nans = bf16 && (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
+                  }
+                  attend_block(tile, block, nans, fetch);
+              });
 }
 inline void attend_f32(const AttentionCall& a, std::size_t section, const AttentionState& state) {
     attend<MatmulF32>(a, section, state);

@@ -140,6 +140,7 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 /// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16.
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
+    static constexpr std::size_t few_rows = 4, few_panels = 1;
 };
 
 // Each builds on those before it.
@@ -149,6 +150,7 @@ struct Tiles {
 #include "tile-inl.hpp"
 #include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
+#include "softmax-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on
 

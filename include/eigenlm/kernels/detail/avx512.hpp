@@ -81,12 +81,14 @@ inline Vec round_bf16(Vec v) {
 }
 /// 2^(x - 127) in bfloat16, where exp2_rounder has been added to x.
 inline Vec exp2_bf16(Vec v) {
-    const __m512i x = _mm512_and_si512(_mm512_castps_si512(v.v), _mm512_set1_epi32(0xffff));
-    const __m512i fraction = _mm512_and_si512(x, _mm512_set1_epi32(127));
-    const __m512i lag =
-        _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), all_lanes, fraction, static_cast<const void*>(exp2_lag), 1);
-    const __m512i bits = _mm512_sub_epi32(x, _mm512_and_si512(lag, _mm512_set1_epi32(0xff)));
-    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, bits, 16));
+    const __m512i x = _mm512_castps_si512(v.v);
+    // The table's bytes lie in two registers: pairs of them are found by bits 1 to 6, bit 0 says which of the two.
+    const __m512i both =
+        _mm512_maskz_permutex2var_epi16(0x55555555u, _mm512_load_si512(exp2_lag),
+                                        _mm512_maskz_srli_epi32(all_lanes, x, 1), _mm512_load_si512(exp2_lag + 64));
+    const __mmask16 second = _mm512_test_epi32_mask(x, _mm512_set1_epi32(1));
+    const __m512i lag = _mm512_and_si512(_mm512_mask_srli_epi32(both, second, both, 8), _mm512_set1_epi32(0xff));
+    return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_sub_epi32(x, lag), 16));
 }
 /// Stores x0, y0, x1, y1, ...
 inline void store_in_turn(float* p, Vec x, Vec y) {
@@ -154,6 +156,7 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 /// multiply-adds, which the second-level cache gives, too: long parts have sums wait seldom.
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 262144, wide_bytes = 65536;
+    static constexpr std::size_t few_rows = 8, few_panels = 2;
 };
 
 // Each builds on those before it.
@@ -163,6 +166,7 @@ struct Tiles {
 #include "tile-inl.hpp"
 #include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
+#include "softmax-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on
 

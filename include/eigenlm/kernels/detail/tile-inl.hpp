@@ -129,9 +129,9 @@ inline void multiply_tile(const M& m, std::size_t row, const Weight* const (&wei
 
 /// A row, its weights streamed from memory.
 template <std::size_t R, std::size_t P>
+requires streamed<R, P>
 inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint16_t* const (&weight)[P],
                           const Part& part, Prefetch*) {
-    static_assert(streamed<R, P>);
     const float* const x = m.x.data + row * packed_bf16_stride(m.x.cols);
     Vec total[R][P];
     resume(part, total);
@@ -156,16 +156,27 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
     suspend(part, total);
 }
 
-/// keep(r, p, the chain over every second one of 32 inputs from x on), for R rows and P panels.   weight: floats
-template <std::size_t R, std::size_t P, class Keep>
-inline void multiply_half(const float* first_row, std::size_t stride, const float* const (&weight)[P],
-                          std::size_t first, const Keep& keep) {
-    const RowInputs<R> x(first_row, stride);
+/// Of two inputs' weights, the first one's or the second one's: widened, or in pairs.
+/// @{
+template <std::size_t Which>
+inline Vec load_of_two(const float* weight) {
+    return load(weight + Which * lanes);
+}
+template <std::size_t Which>
+inline Vec load_of_two(const std::uint16_t* pairs) {
+    return Which == 0 ? load_even_bf16(pairs) : load_odd_bf16(pairs);
+}
+/// @}
+/// keep(r, p, the chain over the even (0) or the odd (1) ones of 32 inputs from k on), for R rows and P panels.
+template <std::size_t R, std::size_t Which, std::size_t P, class Weight, class Keep>
+inline void multiply_half(const float* first_row, std::size_t stride, const Weight* const (&weight)[P], std::size_t k,
+                          const Keep& keep) {
+    const RowInputs<R> x(first_row + k + Which, stride);
     Vec total[R][P];
     const auto step = [&](std::size_t i, const auto& join) {
         Vec w[P];
         EIGENLM_UNROLL
-        for (std::size_t p = 0; p < P; ++p) w[p] = load(weight[p] + (first + i) * lanes);
+        for (std::size_t p = 0; p < P; ++p) w[p] = load_of_two<Which>(weight[p] + (k + i) * lanes);
         EIGENLM_UNROLL
         for (std::size_t r = 0; r < R; ++r) {
             const Vec in = set1(x.row(r)[i]);
@@ -184,27 +195,55 @@ inline void multiply_half(const float* first_row, std::size_t stride, const floa
         for (std::size_t p = 0; p < P; ++p) keep(r, p, total[r][p]);
     }
 }
-/// Several rows, their weights widened: the even chains first, then the odd ones, each of which fill the registers. The
-/// rest waits in memory; compilers would keep some of it in registers, and have chains wait instead.
-/// weight: from the part's begin on
-template <std::size_t R, std::size_t P>
-inline void multiply_tile(const MatmulBf16& m, std::size_t row, const float* const (&weight)[P], const Part& part,
-                          Prefetch* fetch) {
+/// Several rows: the even chains first, then the odd ones, each of which fill the registers. The rest waits in memory;
+/// compilers would keep some of it in registers, and have chains wait instead.   weight: widened, or in pairs; from the
+/// part's begin on
+template <std::size_t R, std::size_t P, class Weight>
+requires(!streamed<R, P> || std::is_same_v<Weight, float>) inline void multiply_tile(
+    const MatmulBf16& m, std::size_t row, const Weight* const (&weight)[P], const Part& part, Prefetch* fetch) {
     const std::size_t stride = packed_bf16_stride(m.x.cols);
     const float* const x = m.x.data + row * stride + part.begin;
     alignas(64) float even[R * P * lanes];
     fetch->step();
     for (std::size_t k = 0; k < part.end - part.begin; k += bf16_chunk) {
-        multiply_half<R>(x + k, stride, weight, k, [&](std::size_t r, std::size_t p, const Vec& chain) {
+        multiply_half<R, 0>(x, stride, weight, k, [&](std::size_t r, std::size_t p, const Vec& chain) {
             store(even + (r * P + p) * lanes, chain);
         });
         asm volatile("" : : "r"(even) : "memory");
         const bool new_sums = k == 0 && !part.resumed;
-        multiply_half<R>(x + k + 1, stride, weight, k + 1, [&](std::size_t r, std::size_t p, const Vec& odd) {
+        multiply_half<R, 1>(x, stride, weight, k, [&](std::size_t r, std::size_t p, const Vec& odd) {
             float* const total = part.sums + r * part.stride + p * lanes;
             const Vec both = add(load(even + (r * P + p) * lanes), odd);
             store(total, add(new_sums ? set1(0.0f) : load(total), both));
         });
+    }
+}
+/// A few rows, their weights in pairs: even and odd chains side by side.   weight: from the part's begin on
+template <std::size_t R>
+inline void multiply_pairs(const MatmulBf16& m, std::size_t row, const std::uint16_t* weight, const Part& part,
+                           Prefetch& fetch) {
+    const std::size_t stride = packed_bf16_stride(m.x.cols);
+    fetch.step();
+    for (std::size_t k = 0; k < part.end - part.begin; k += bf16_chunk) {
+        const RowInputs<R> x(m.x.data + row * stride + part.begin + k, stride);
+        Vec even[R], odd[R];
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) even[r] = odd[r] = set1(0.0f);
+        for (std::size_t i = 0; i < bf16_chunk; i += 2) {
+            const std::uint16_t* const pairs = weight + (k + i) * lanes;
+            const Vec w0 = load_even_bf16(pairs), w1 = load_odd_bf16(pairs);
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
+                even[r] = fma(set1(x.row(r)[i]), w0, even[r]);
+                odd[r] = fma(set1(x.row(r)[i + 1]), w1, odd[r]);
+            }
+        }
+        const bool new_sums = k == 0 && !part.resumed;
+        EIGENLM_UNROLL
+        for (std::size_t r = 0; r < R; ++r) {
+            float* const total = part.sums + r * part.stride;
+            store(total, add(new_sums ? set1(0.0f) : load(total), add(even[r], odd[r])));
+        }
     }
 }
 /// @}
