@@ -59,20 +59,19 @@ void attention(benchmark::State& state, Isa isa, eigenlm::CacheType type, std::s
     constexpr std::size_t group = 7, head_dim = 64, width = group * head_dim;
     const eigenlm::CacheShape shape = {type, head_dim};
     const std::size_t count = eigenlm::ceil_div(length, eigenlm::kv_block), queries = rows * group;
-    const auto q = numbers(rows * width, 1), singles = numbers(count * shape.size() / shape.number_size(), 2);
-    std::vector<std::uint16_t> halfs;
-    for (const float x : singles)
-        halfs.push_back(type == eigenlm::CacheType::bf16 ? eigenlm::f32_to_bf16(x) : eigenlm::f32_to_f16(x));
+    const auto q = numbers(rows * width, 1), row = numbers(2 * head_dim, 2);
+    std::vector<std::byte> cache(count * shape.size());
+    for (std::size_t p = 0; p < count * eigenlm::kv_block; ++p)
+        eigenlm::store_in_block(shape, cache.data() + p / eigenlm::kv_block * shape.size(), p % eigenlm::kv_block,
+                                row.data() + p % head_dim, row.data() + p % 7);
     std::vector<std::uint32_t> blocks(count);
     for (std::uint32_t b = 0; b < count; ++b) blocks[b] = b;
-    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(queries, 1, head_dim));
+    std::vector<float> out(rows * width), scratch(eigenlm::attention_scratch(queries, head_dim));
     std::vector<float> memory(2 * eigenlm::AttentionState::size(queries, head_dim));
     const eigenlm::AttentionState sum = {memory.data(), queries, head_dim};
     const eigenlm::AttentionState next = {memory.data() + memory.size() / 2, queries, head_dim};
-    const auto* const cache = type == eigenlm::CacheType::f32 ? std::as_bytes(std::span(singles)).data()
-                                                              : std::as_bytes(std::span(halfs)).data();
     const eigenlm::AttentionCall call = {.q = {q.data(), rows, width, width},
-                                         .cache = cache,
+                                         .cache = cache.data(),
                                          .blocks = blocks.data(),
                                          .block_stride = shape.size(),
                                          .position = length - rows,

@@ -143,8 +143,9 @@ class Bench {
     /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
     void serve() {
         const auto model = load(options_.dtypes.front(), options_.threads.front());
-        Runner runner(model, longest(options_.prompts) + longest(options_.generated) + 1, 1, options_.prefill_rows,
-                      cache_type(*model));
+        const std::size_t context =
+            longest(options_.depths) + longest(options_.prompts) + longest(options_.generated) + 1;
+        Runner runner(model, context, 1, options_.prefill_rows, cache_type(*model));
         const auto answer = [](const nlohmann::ordered_json& json) { std::cout << json.dump() << std::endl; };
         answer(
             {{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." +
@@ -152,8 +153,10 @@ class Bench {
                            options_.dtypes.front() + ", " + to_string(model->compute().kernels.isa) + " kernels"}});
         for (std::string line; std::getline(std::cin, line);) {
             const auto request = nlohmann::json::parse(line);
+            const auto text = [&](const char* name) { return request.value(name, std::vector<eigenlm::TokenId>()); };
             runner.fill(0);
-            const double prefill = runner.prefill(request.at("prompt").get<std::vector<eigenlm::TokenId>>());
+            if (const auto behind = text("behind"); !behind.empty()) runner.prefill(behind);
+            const double prefill = runner.prefill(text("prompt"));
             std::vector<eigenlm::TokenId> ids = runner.ids();
             double decode = 0;
             for (std::size_t left = request.at("generate"); left > 0; --left) {
@@ -352,6 +355,6 @@ int main(int argc, char** argv) {
     app.add_flag("--profile", o.profile, "also where the time of each test goes: the parts of its passes");
     app.add_option("--trace", o.trace, "file for the parts of the last round of each test, for Chrome's tracing page");
     app.add_flag("--serve", o.serve,
-                 "instead: time the requests of bench/compare_peers on standard input (-p and -n: the longest)");
+                 "instead: time the requests of bench/compare_peers on standard input (-p, -n and -d: the longest)");
     return command_line::run(app, argc, argv, [&] { o.serve ? Bench(o).serve() : Bench(o).run(); });
 }

@@ -27,6 +27,9 @@ import sys
 import engines
 import models
 
+OURS = {"q8_0": "bf16"}  # what we set beside types of others that we have not got
+SUPPORTED = {"ctranslate2": ["f32"], "openvino-genai": ["f32", "bf16"], "transformers": ["f32", "bf16"]}  # on CPUs
+BUSY = [sys.executable, "-c", "while True: pass"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -73,11 +76,12 @@ class Worker:
 
 
 def start(name, options, paths, dtype):
-    context = max(options.prompt) + options.n_gen + 1
+    context = options.depth + max(options.prompt) + options.n_gen + 1
     environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
     if name == "eigenlm":
-        command = [options.throughput, "--serve", "-m", paths["hugging_face"], "--dtype", dtype]
-        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen, "--numerics", options.numerics]
+        command = [options.throughput, "--serve", "-m", paths["hugging_face"], "--dtype", OURS.get(dtype, dtype)]
+        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen, "-d", options.depth]
+        command += ["--numerics", options.numerics]
     else:
         settings = json.dumps(
             {"paths": {k: str(v) for k, v in paths.items()}, "dtype": dtype, "threads": options.threads, "context": context}
@@ -91,7 +95,8 @@ def measure(workers, options, prompt, vocab):
     rates = {worker.name: {"prefill": [], "decode": [], "same_ids": []} for worker in workers}
     source = random.Random(prompt)
     for round_number in range(options.rounds + 1):
-        request = {"prompt": [source.randrange(1, vocab) for _ in range(prompt)], "generate": options.n_gen}
+        ids = [source.randrange(1, vocab) for _ in range(options.depth + prompt)]
+        request = {"behind": ids[: options.depth], "prompt": ids[options.depth :], "generate": options.n_gen}
         turns = source.sample(workers, len(workers))  # nobody always follows the same one
         answers = {worker.name: worker.ask(request) for worker in turns}
         if round_number == 0:  # warms up
@@ -111,7 +116,8 @@ def table(rates, about, dtype, prompt, n_gen):
     ours = rates["eigenlm"]
     rows = []
     for name, own in rates.items():
-        row = {"engine": name, "about": about[name], "dtype": dtype, "prompt": prompt, "generated": n_gen}
+        own_dtype = OURS.get(dtype, dtype) if name == "eigenlm" else dtype
+        row = {"engine": name, "about": about[name], "dtype": own_dtype, "prompt": prompt, "generated": n_gen}
         for test in ("prefill", "decode"):
             ratios = [a / b for a, b in zip(ours[test], own[test])]
             row[test] = {
@@ -153,10 +159,13 @@ def parse():
     known = ["eigenlm", *engines.ENGINES]
     parser.add_argument("--shape", default="qwen2.5-0.5b", choices=models.SHAPES)
     parser.add_argument("--engines", nargs="+", default=known, choices=known, metavar="ENGINE", help=" ".join(known))
-    parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16"])
+    parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16", "q8_0"],
+                        help="f32, bf16; q8_0: llama.cpp in q8_0, eigenlm in bf16")
     parser.add_argument("--numerics", default="same-bits", choices=["same-bits", "fastest"], help="eigenlm's")
     parser.add_argument("-t", "--threads", type=positive, default=os.cpu_count())
     parser.add_argument("-p", "--prompt", type=positive, nargs="+", default=[256], help="tokens of the prompts")
+    parser.add_argument("-d", "--depth", type=int, default=0, help="tokens that are there before; not of all engines")
+    parser.add_argument("--neighbours", type=int, default=0, help="processes that keep the processors busy meanwhile")
     parser.add_argument("-n", "--n-gen", type=positive, default=32, help="tokens to decode behind each")
     parser.add_argument("--patience", type=positive, default=900, help="seconds after which an engine has hung")
     parser.add_argument("-r", "--rounds", type=positive, default=9, help="rounds, after one that warms up")
@@ -179,14 +188,17 @@ def main():
     vocab = models.SHAPES[options.shape]["vocab_size"]
     all_rows = []
     if options.output == "md":
-        print(f"{options.shape}, {options.threads} threads, {options.rounds} rounds, {cpu_name()}\n")
+        print(f"{options.shape}, {options.threads} threads, {options.rounds} rounds, {cpu_name()}", end="")
+        print(f", behind {options.depth} tokens" if options.depth else "", end="")
+        print(f", {options.neighbours} busy neighbours\n" if options.neighbours else "\n")
         print("| engine | dtype | prompt | tokens/s | eigenlm ÷ it | decoded | tokens/s | eigenlm ÷ it | same ids |")
         print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for dtype in options.dtype:
         workers = []
+        neighbours = [subprocess.Popen(BUSY, preexec_fn=die_with_parent) for _ in range(options.neighbours)]
         try:
             for name in names:
-                if name == "ctranslate2" and dtype != "f32":  # knows no bf16 on CPUs
+                if dtype not in SUPPORTED.get(name, [dtype]) or (options.depth and name in engines.WHOLE_PROMPTS):
                     continue
                 workers.append(start(name, options, paths, dtype))
             about = {worker.name: worker.about for worker in workers}
@@ -198,6 +210,8 @@ def main():
         finally:
             for worker in workers:
                 worker.close()
+            for neighbour in neighbours:
+                neighbour.kill()
     if options.output == "json":
         print(json.dumps({"shape": options.shape, "threads": options.threads, "cpu": cpu_name(), "rows": all_rows}, indent=2))
     else:

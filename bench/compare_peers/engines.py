@@ -1,8 +1,10 @@
 """The engines, one a process: each answers requests on its standard input, a JSON document a line.
 
-    {"prompt": [ids], "generate": n}  ->  {"prefill": seconds, "decode": seconds, "ids": [n + 1 greedy ids]}
+    {"behind": [ids], "prompt": [ids], "generate": n}
+        ->  {"prefill": seconds, "decode": seconds, "ids": [n + 1 greedy ids]}
 
-The prefill's time includes its first id; the decode's is that of the n others. eigenlm's own side of this is
+The text is `behind` and the prompt, of which the prompt alone is timed. The prefill's time includes its first id; the
+decode's is that of the n others. eigenlm's own side of this is
 `throughput --serve`.
 """
 
@@ -46,8 +48,10 @@ class LlamaCpp:
         logits = self.api.llama_get_logits_ith(self.context, -1)
         return int(numpy.ctypeslib.as_array(logits, (self.vocab,)).argmax())
 
-    def generate(self, prompt, n):
+    def generate(self, behind, prompt, n):
         self.api.llama_memory_clear(self.api.llama_get_memory(self.context), True)
+        if behind:
+            self.step(behind)
         times = [time.perf_counter()]
         ids = [self.step(prompt)]  # in parts of n_ubatch; logits of the last one only
         times.append(time.perf_counter())
@@ -67,9 +71,11 @@ class OpenVino:
             paths["openvino"], "CPU", INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=dtype, KV_CACHE_PRECISION=dtype
         )
 
-    def generate(self, prompt, n):
+    def generate(self, behind, prompt, n):
         import numpy
         import openvino
+
+        assert not behind, "cannot tell the time of a part of a prompt"
 
         settings = self.api.GenerationConfig()
         settings.max_new_tokens, settings.ignore_eos, settings.do_sample = n + 1, True, False
@@ -93,7 +99,8 @@ class CTranslate2:
         )
         self.tokens = json.loads((paths["ctranslate2"] / "vocabulary.json").read_text())
 
-    def generate(self, prompt, n):
+    def generate(self, behind, prompt, n):
+        assert not behind, "cannot tell the time of a part of a prompt"
         tokens = [self.tokens[i] for i in prompt]
         times = [time.perf_counter()]
         result = self.generator.generate_batch(
@@ -115,10 +122,12 @@ class Transformers:
             paths["hugging_face"], dtype={"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
         )
 
-    def generate(self, prompt, n):
+    def generate(self, behind, prompt, n):
         with self.torch.inference_mode():
-            times, ids, cache = [time.perf_counter()], [], None
-            step = prompt
+            cache = None
+            if behind:
+                cache = self.model(self.torch.tensor([behind]), use_cache=True, logits_to_keep=1).past_key_values
+            times, ids, step = [time.perf_counter()], [], prompt
             for _ in range(n + 1):
                 out = self.model(
                     self.torch.tensor([step]), past_key_values=cache, use_cache=True, logits_to_keep=1
@@ -130,6 +139,8 @@ class Transformers:
         return times[1] - times[0], times[-1] - times[1], ids
 
 
+# Those that cannot begin behind a text.
+WHOLE_PROMPTS = {"openvino-genai", "ctranslate2"}
 ENGINES = {"llama.cpp": LlamaCpp, "openvino-genai": OpenVino, "ctranslate2": CTranslate2, "transformers": Transformers}
 
 
@@ -141,5 +152,5 @@ def serve(name, paths, dtype, threads, context):
     print(json.dumps({"about": engine.about}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)
-        prefill, decode, ids = engine.generate(request["prompt"], request["generate"])
+        prefill, decode, ids = engine.generate(request["behind"], request["prompt"], request["generate"])
         print(json.dumps({"prefill": prefill, "decode": decode, "ids": ids}), file=answers, flush=True)

@@ -77,7 +77,7 @@ def write_hugging_face(folder, shape):
 
 
 def write_gguf(folder, source, dtype):
-    """model.gguf with all matrices in `dtype` (f32 or bf16) and norms and biases in f32."""
+    """model.gguf with all matrices in `dtype` (f32, bf16, q8_0) and norms and biases in f32."""
     import gguf
     import numpy
     from safetensors import safe_open
@@ -112,9 +112,10 @@ def write_gguf(folder, source, dtype):
                 n = heads if "q_proj" in name else kv_heads
                 value = value.reshape(n, 2, -1, value.shape[1]).swapaxes(1, 2).reshape(value.shape)
             new_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
-            if dtype == "bf16" and value.ndim == 2:
-                packed = gguf.quants.quantize(numpy.ascontiguousarray(value), gguf.GGMLQuantizationType.BF16)
-                out.add_tensor(new_name, packed, raw_dtype=gguf.GGMLQuantizationType.BF16)
+            if dtype != "f32" and value.ndim == 2:
+                type = gguf.GGMLQuantizationType[dtype.upper()]
+                packed = gguf.quants.quantize(numpy.ascontiguousarray(value), type)
+                out.add_tensor(new_name, packed, raw_dtype=type)
             else:
                 out.add_tensor(new_name, numpy.ascontiguousarray(value))
     out.write_header_to_file()

@@ -235,6 +235,7 @@ TEST(Session, KeepsItsCacheInTheTypeThatIsAskedFor) {
     EXPECT_NE(bf16, f32);
     EXPECT_NE(logits(eigenlm::CacheType::f16), f32);
     EXPECT_NE(logits(eigenlm::CacheType::f16), bf16);
+    EXPECT_NE(logits(eigenlm::CacheType::q8_0), bf16);
 }
 
 TEST(Session, TakesAnyNumberOfRowsPerPass) {

@@ -119,6 +119,29 @@ INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
                                           testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u),
                                           testing::ValuesIn(support::steady_isas())));
 
+/// Runs tasks one after the other, without threads of its own.
+struct InTurn : eigenlm::Executor {
+    std::size_t size() const override { return 3; }
+    void run(std::size_t count, const std::function<void(std::size_t)>& task) override {
+        for (std::size_t i = 0; i < count; ++i) task(i);
+        runs += 1;
+    }
+    std::size_t runs = 0;
+};
+
+TEST(ExecutorAllocation, StepsOnTheHostsThreadsAllocateNothing) {
+    const auto executor = std::make_shared<InTurn>();
+    const auto model = support::load_model(support::golden_dir("long"), {.executor = executor});
+    const std::vector<eigenlm::TokenId> prompt(eigenlm::kv_section + 2, 1);
+    eigenlm::Session session(model, {.context = prompt.size() + 10});
+    const std::size_t before = executor->runs, found = allocations_during([&] {
+                                                   session.prefill(prompt);
+                                                   for (eigenlm::TokenId id = 0; id < 10; ++id) session.decode(id);
+                                               });
+    EXPECT_EQ(found, 0u);
+    EXPECT_GT(executor->runs, before + 20);
+}
+
 /// Behind a section of keys threads share the attention of one position; their room is the cache's.
 class FarAllocationTest : public testing::TestWithParam<std::tuple<eigenlm::CacheType, std::size_t, eigenlm::Isa>> {};
 

@@ -12,6 +12,7 @@
 
 #include "support/golden.hpp"
 #include "support/levels.hpp"
+#include "support/sequence.hpp"
 
 namespace {
 
@@ -239,6 +240,74 @@ TEST_P(SameBitsFarTest, AsOnePassInStepsOnAnyNumberOfThreads) {
         }
     }
 }
+
+/// Every type of cache, whatever the weights are: over several blocks, in windows and without, and behind a section.
+class SameBitsCacheTest : public testing::TestWithParam<std::tuple<eigenlm::CacheType, eigenlm::Isa>> {
+  protected:
+    static eigenlm::CacheType type() { return std::get<0>(GetParam()); }
+    static std::shared_ptr<const eigenlm::Model> load(const std::string& name, std::size_t threads,
+                                                      eigenlm::Isa isa = std::get<1>(GetParam())) {
+        return support::load_model(support::model_dir(name), {.threads = threads, .isa = isa});
+    }
+    /// Of one pass, as the portable level has them.
+    static std::vector<float> truth(const std::string& name, std::span<const TokenId> text) {
+        return support::all_logits(load(name, 1, eigenlm::Isa::portable), text, type());
+    }
+};
+
+TEST_P(SameBitsCacheTest, InAnySteps) {
+    for (const std::string name : {"llama-gqa", "qwen3-window", "mistral"}) {
+        const auto model = load(name, 1);
+        const std::size_t vocab = model->config().vocab_size, length = 330;
+        const auto text = random_text(vocab, length, 5), some = random_text(length, 20, 6);
+        const auto expected = truth(name, text);
+        const auto row = [&](std::size_t position) { return std::span(expected).subspan(position * vocab, vocab); };
+        Session one_by_one(model, {.context = length, .cache_type = type()});
+        for (std::size_t i = 0; i < length; ++i)
+            expect_same_bits(one_by_one.decode(text[i]), row(i), name + ", decode " + std::to_string(i));
+        for (std::size_t threads = 1; threads <= 5; ++threads) {
+            Session chunks(load(name, threads),
+                           {.context = length, .prefill_rows = 30 * threads, .cache_type = type()});
+            for (std::size_t i = threads; i < 20 && chunks.length() < length; ++i) {
+                const auto count = std::min(length - chunks.length(), static_cast<std::size_t>(some[i]) % 90 + 1);
+                const auto found = chunks.prefill(std::span(text).subspan(chunks.length(), count));
+                expect_same_bits(found, row(chunks.length() - 1), name + ", to " + std::to_string(chunks.length()));
+            }
+        }
+    }
+}
+
+TEST_P(SameBitsCacheTest, BehindASectionOnAnyNumberOfThreads) {
+    const std::size_t vocab = load("long", 1)->config().vocab_size, length = eigenlm::kv_section + 70;
+    const auto text = random_text(vocab, length, 7);
+    const auto expected = truth("long", text);
+    for (std::size_t threads = 1; threads <= 5; ++threads) {
+        Session session(load("long", threads), {.context = length, .cache_type = type()});
+        session.prefill(std::span(text).first(eigenlm::kv_section - 2));
+        while (session.length() < length) {
+            const std::size_t i = session.length();
+            expect_same_bits(session.decode(text[i]), std::span(expected).subspan(i * vocab, vocab),
+                             std::to_string(threads) + " threads, " + std::to_string(i));
+        }
+    }
+}
+
+TEST(SameBits, OfQuantizedCachesAreThese) {
+    const std::pair<const char*, std::uint64_t> expected[] = {{"llama-gqa", 0x36ad4117637c85dcu},
+                                                              {"qwen3-window", 0x4c42810876986121u}};
+    for (const auto& [name, hash] : expected)
+        for (const eigenlm::Isa isa : support::exact_isas()) {
+            const auto model = support::load_model(support::model_dir(name), {.isa = isa});
+            const auto text = support::some_ids(150, 1, model->config().vocab_size);
+            EXPECT_EQ(hash_of(support::all_logits(model, text, eigenlm::CacheType::q8_0)), hash)
+                << name << ", " << to_string(isa);
+        }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Types, SameBitsCacheTest,
+    testing::Combine(testing::ValuesIn(eigenlm::all_cache_types), testing::ValuesIn(support::steady_isas())),
+    [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, SameBitsFarTest,

@@ -34,32 +34,15 @@ inline std::vector<float> wild_numbers(std::size_t count, unsigned seed) {
     return numbers;
 }
 
-/// Number `i` of those that a KV cache of this type keeps.
-/// @{
-inline float number_at(eigenlm::CacheType type, const std::byte* numbers, std::size_t i) {
-    if (type == eigenlm::CacheType::f32) {
-        float x;
-        std::memcpy(&x, numbers + i * sizeof x, sizeof x);
-        return x;
-    }
-    std::uint16_t half;
-    std::memcpy(&half, numbers + i * sizeof half, sizeof half);
-    return type == eigenlm::CacheType::bf16 ? eigenlm::bf16_to_f32(half) : eigenlm::f16_to_f32(half);
+/// A row of numbers as the keys of such a cache are computed with; its values are, too.
+inline std::vector<float> kept(eigenlm::CacheType type, std::span<const float> row) {
+    const eigenlm::CacheShape shape = {type, row.size()};
+    std::vector<std::byte> block(shape.size());
+    eigenlm::store_in_block(shape, block.data(), 0, row.data(), row.data());
+    std::vector<float> numbers(row.size());
+    for (std::size_t d = 0; d < row.size(); ++d) numbers[d] = eigenlm::key_in_block(shape, block.data(), 0, d);
+    return numbers;
 }
-inline void put_number(eigenlm::CacheType type, std::byte* numbers, std::size_t i, float x) {
-    const std::uint16_t half = type == eigenlm::CacheType::bf16 ? eigenlm::f32_to_bf16(x) : eigenlm::f32_to_f16(x);
-    if (type == eigenlm::CacheType::f32)
-        std::memcpy(numbers + i * sizeof x, &x, sizeof x);
-    else
-        std::memcpy(numbers + i * sizeof half, &half, sizeof half);
-}
-/// A number as such a cache keeps it.
-inline float kept(eigenlm::CacheType type, float x) {
-    std::byte number[sizeof x] = {};
-    put_number(type, number, 0, x);
-    return number_at(type, number, 0);
-}
-/// @}
 
 inline eigenlm::Rows<const float> rows_of(const std::vector<float>& values, std::size_t rows, std::size_t cols) {
     return {values.data(), rows, cols, cols};

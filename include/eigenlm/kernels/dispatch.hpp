@@ -21,7 +21,8 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa);
         .isa = Isa::isa_, .layout = WeightLayout::layout_, .matmul_f32 = detail::space::matmul_f32,                \
         .matmul_bf16 = detail::bf16_::matmul_bf16, .matmul_f16 = detail::space::matmul_f16,                        \
         .pack_bf16 = detail::bf16_::pack_bf16, .rms_norm = detail::space::rms_norm, .rope = detail::space::rope,   \
-        .attend = {detail::space::attend_f32, detail::bf16_::attend_bf16, detail::space::attend_f16},              \
+        .attend = {detail::space::attend_f32, detail::bf16_::attend_bf16, detail::space::attend_f16,               \
+                   detail::bf16_::attend_q8_0},                                                                    \
         .merge_attention = detail::space::merge_attention, .finish_attention = detail::space::finish_attention,    \
         .silu_mul = detail::space::silu_mul, .add = detail::space::add, .exp_shifted = detail::space::exp_shifted, \
         .argmax = detail::space::argmax,                                                                           \

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "../base/types.hpp"
+#include "cache_shape.hpp"
 #include "cpu.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -22,10 +23,6 @@ enum class RopeLayout {
     half,         ///< pair i is (i, i + head_dim / 2): Hugging Face's Llama and Qwen2
     interleaved,  ///< pair i is (2 i, 2 i + 1): the original Llama code
 };
-
-/// Inputs that a bf16 product takes in at a time (the depth of an AMX tile): inputs are filled up with zeros to a
-/// multiple.
-inline constexpr std::size_t bf16_chunk = 32;
 
 /// What becomes of a product's sums.
 enum class Epilogue {
@@ -67,52 +64,19 @@ constexpr std::size_t matmul_partial(std::size_t rows, std::size_t outputs) {
 /// Floats that one row of a bf16 product's packed input takes; rows are packed in groups of 16.
 constexpr std::size_t packed_bf16_stride(std::size_t k) { return round_up(k, bf16_chunk); }
 
-/// How the KV cache keeps its numbers.
-enum class CacheType { f32, bf16, f16 };
-/// All of them.
-inline constexpr CacheType all_cache_types[] = {CacheType::f32, CacheType::bf16, CacheType::f16};
-/// As command lines and JSON spell it.
-constexpr const char* to_string(CacheType type) {
-    return type == CacheType::f32 ? "f32" : type == CacheType::bf16 ? "bf16" : "f16";
+/// Floats of scratch that one call of attend needs: its queries, scores and weights of some of them, and room for two
+/// blocks of keys and values as floats.
+/// @{
+constexpr std::size_t attention_block_scratch(std::size_t head_dim) {
+    return 2 * kv_block * round_up(head_dim, bf16_chunk);
 }
-
-/// Positions in one block of the KV cache: attention reduces block by block.
-inline constexpr std::size_t kv_block = 64;
-/// Positions in one section, whose blocks are reduced on their own; then the sections' results are, in order. Sections
-/// are what threads split where one position attends to many.
-inline constexpr std::size_t kv_section = 1024;
-
-/// How one kv head's keys and values of one block lie in memory: as weights do, so that the products' kernels read
-/// them. Keys are panels of 16 positions, [4][head_dim][16], values panels of 16 numbers, [ceil(head_dim /
-/// 16)][64][16]. bf16: pairs side by side, [4][ceil(head_dim / 32) 16][16][2] and [ceil(head_dim / 16)][32][16][2],
-/// where the pairs of values are those of positions 16 apart (0 and 16, ..., 15 and 31, 32 and 48, ...). What is filled
-/// up is zero.
-struct CacheShape {
-    CacheType type;        ///< of the numbers
-    std::size_t head_dim;  ///< numbers of a key and of a value
-
-    /// Numbers of a key, filled up.
-    constexpr std::size_t depth() const { return type == CacheType::bf16 ? round_up(head_dim, bf16_chunk) : head_dim; }
-    /// Panels of the values.
-    constexpr std::size_t value_panels() const { return ceil_div(head_dim, lanes); }
-    /// Bytes of a number.
-    constexpr std::size_t number_size() const { return type == CacheType::f32 ? 4 : 2; }
-    /// Numbers of the keys: what lies between them and the values.
-    constexpr std::size_t keys() const { return kv_block * depth(); }
-    /// Bytes of all.
-    constexpr std::size_t size() const { return (keys() + kv_block * value_panels() * lanes) * number_size(); }
-    /// Which number of the block is number d of the key at `slot` < kv_block.
-    constexpr std::size_t key_at(std::size_t slot, std::size_t d) const {
-        const std::size_t panel = slot / lanes * lanes * depth(), lane = slot % lanes;
-        return panel + (type == CacheType::bf16 ? d / 2 * 2 * lanes + 2 * lane + d % 2 : d * lanes + lane);
-    }
-    /// Which one is number d of the value at `slot`.
-    constexpr std::size_t value_at(std::size_t slot, std::size_t d) const {
-        const std::size_t panel = keys() + d / lanes * lanes * kv_block, lane = d % lanes;
-        const std::size_t pair = slot / bf16_chunk * lanes + slot % lanes, half = slot / lanes % 2;
-        return panel + (type == CacheType::bf16 ? pair * 2 * lanes + 2 * lane + half : slot * lanes + lane);
-    }
-};
+constexpr std::size_t attention_query_scratch(std::size_t queries, std::size_t head_dim) {
+    return round_up(queries, lanes) * round_up(head_dim, bf16_chunk) + 3 * lanes * kv_block;
+}
+constexpr std::size_t attention_scratch(std::size_t queries, std::size_t head_dim) {
+    return attention_query_scratch(queries, head_dim) + 2 * attention_block_scratch(head_dim);
+}
+/// @}
 
 /// Softmax attention of one group of query heads, which share one key/value head, at consecutive positions of one
 /// sequence. Queries are numbered row by row, head by head.
@@ -127,7 +91,7 @@ struct AttentionCall {
     std::size_t head_dim;         ///< of each
     float scale;                  ///< log2(e) / sqrt(head_dim): weights are powers of two
     Rows<float> out;              ///< [rows, group * head_dim]
-    float* scratch;               ///< attention_scratch(queries(), 1, head_dim) floats, this call's own
+    float* scratch;               ///< attention_scratch(queries(), head_dim) floats, this call's own
 
     /// How many there are.
     std::size_t queries() const { return q.rows * group; }
@@ -141,6 +105,10 @@ struct AttentionCall {
     std::size_t first_section() const { return first(0) / kv_section; }
     std::size_t last_section() const { return ceil_div(length(q.rows - 1), kv_section); }
     /// @}
+    /// Scratch for one block, number 0 or 1.
+    float* block_scratch(std::size_t i) const {
+        return scratch + attention_query_scratch(queries(), head_dim) + i * attention_block_scratch(head_dim);
+    }
     /// The keys and values of the block that begins at position `begin`.
     template <class Number>
     const Number* block(std::size_t begin) const {
@@ -168,12 +136,6 @@ struct AttentionState {
     float* weighted(std::size_t query) const { return data + 2 * round_up(queries, lanes) + query * stride(head_dim); }
 };
 
-/// Floats of scratch that one call of attend needs: its queries, scores and weights of some of them, and `blocks`
-/// blocks of keys and values.
-constexpr std::size_t attention_scratch(std::size_t queries, std::size_t blocks, std::size_t head_dim) {
-    const std::size_t depth = round_up(head_dim, bf16_chunk);
-    return round_up(queries, lanes) * depth + 3 * lanes * kv_block + blocks * 2 * kv_block * depth;
-}
 /// Rows that are best taken by one call: a few hundred queries share each block of keys and values while it is near.
 /// A multiple of 48 queries fills the kernels' tiles.
 constexpr std::size_t attention_rows(std::size_t group) {

@@ -33,15 +33,7 @@ class LayerCache {
     /// Keeps one position's key and value of one kv head, [head_dim] each, rounded to the cache's type.
     void store(std::size_t position, std::size_t kv_head, const float* key, const float* value) const {
         std::byte* const block = layer_ + blocks_[position / kv_block] * block_stride_ + kv_head * shape_.size();
-        const std::size_t slot = position % kv_block;
-        switch (shape_.type) {
-            case CacheType::f32:
-                return store(reinterpret_cast<float*>(block), slot, key, value, [](float x) { return x; });
-            case CacheType::bf16:
-                return store(reinterpret_cast<std::uint16_t*>(block), slot, key, value, f32_to_bf16);
-            case CacheType::f16:
-                return store(reinterpret_cast<std::uint16_t*>(block), slot, key, value, f32_to_f16);
-        }
+        store_in_block(shape_, block, position % kv_block, key, value);
     }
 
     /// What AttentionCall is told about one kv head and this layer; nothing is checked.
@@ -52,14 +44,6 @@ class LayerCache {
     /// @}
 
   private:
-    template <class Number, class Round>
-    void store(Number* block, std::size_t slot, const float* key, const float* value, const Round& round) const {
-        for (std::size_t d = 0; d < shape_.head_dim; ++d) {
-            block[shape_.key_at(slot, d)] = round(key[d]);
-            block[shape_.value_at(slot, d)] = round(value[d]);
-        }
-    }
-
     std::byte* layer_;
     const std::uint32_t* blocks_;
     std::size_t block_stride_;

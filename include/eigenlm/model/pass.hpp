@@ -185,7 +185,7 @@ class Activations {
     /// Floats of one thread's scratch for attention.
     static std::size_t attention_size(const ModelConfig& c, std::size_t max_rows) {
         const std::size_t queries = std::min(attention_rows(c.group()), max_rows) * c.group();
-        return round_up(2 * AttentionState::size(queries, c.head_dim) + attention_scratch(queries, 1, c.head_dim), 64);
+        return round_up(2 * AttentionState::size(queries, c.head_dim) + attention_scratch(queries, c.head_dim), 64);
     }
     /// From one row to the next: rows that lie 4 KiB or a multiple apart would share a few lines of the caches.
     static std::size_t stride(std::size_t cols) {

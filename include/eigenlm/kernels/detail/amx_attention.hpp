@@ -163,7 +163,8 @@ inline void weigh(const avx512::QueryTile& tile, const float* scores, std::uint1
     avx512::correct(tile, corrections);
 }
 
-/// One call's attention to one section.
+/// One call's attention to one section of a bf16 or q8_0 cache.
+template <CacheType T>
 class SectionAttention {
   public:
     SectionAttention(const AttentionCall& a, const AttentionState& state)
@@ -175,8 +176,9 @@ class SectionAttention {
     void operator()(std::size_t section) {
         const TileState tiles(height_);
         const std::size_t steps = 4 * chunks_ + 2 * round_up(shape_.value_panels(), 4);
-        avx512::each_tile(a_, section, state_, shape_.size(), steps,
+        avx512::each_tile(a_, section, state_, CacheShape{T, a_.head_dim}.size(), steps,
                           [&](const avx512::QueryTile& tile, bool first, avx512::Prefetch& fetch) {
+                              if (first) take(tile.block);
                               const bool nans =
                                   first ? !moderate_ || !within(avx512::moderate, keys(tile.block), shape_.keys())
                                         : nans_;
@@ -221,12 +223,32 @@ class SectionAttention {
             for (std::size_t j = 0; j < kv_block; ++j)
                 rounded[r * kv_block + j] =
                     bf16_to_f32(weights(which_)[(j / bf16_chunk * height_ + r) * bf16_chunk + j % bf16_chunk]);
-        avx512::Block<MatmulBf16> block(a_);
+        avx512::Block<T> block(a_);
         block.take(a_, tile.block);
-        avx512::add_reached_values<MatmulBf16>(tile, rounded, block.values());
+        avx512::add_reached_values<T>(tile, rounded, block.values());
     }
 
-    const std::uint16_t* keys(std::size_t block) const { return a_.block<std::uint16_t>(block); }
+    /// Makes pairs of a q8_0 block, where those before the last one were, which are read no more then.
+    void take(std::size_t block) {
+        if constexpr (T == CacheType::q8_0) {
+            values_.finish();
+            std::uint16_t* const pairs = restored(block);
+            avx512::restore(
+                q8_0_, a_.block<std::byte>(block), [pairs](std::size_t i, avx512::Vec even, avx512::Vec odd) {
+                    const __m512i first = _mm512_maskz_srli_epi32(avx512::all_lanes, _mm512_castps_si512(even.v), 16);
+                    _mm512_storeu_si512(pairs + i, _mm512_or_si512(first, _mm512_castps_si512(odd.v)));
+                });
+        }
+    }
+    std::uint16_t* restored(std::size_t block) const {
+        return reinterpret_cast<std::uint16_t*>(a_.block_scratch(1)) + block / kv_block % 2 * shape_.numbers();
+    }
+    const std::uint16_t* keys(std::size_t block) const {
+        if constexpr (T == CacheType::q8_0)
+            return restored(block);
+        else
+            return a_.block<std::uint16_t>(block);
+    }
     const std::uint16_t* values(std::size_t block) const { return keys(block) + shape_.keys(); }
     /// avx512::all_within of bfloat16s.
     static bool within(float factor, const std::uint16_t* numbers, std::size_t count) {
@@ -284,7 +306,7 @@ class SectionAttention {
 
     const AttentionCall& a_;
     const AttentionState& state_;
-    const CacheShape shape_ = {CacheType::bf16, a_.head_dim};
+    const CacheShape shape_ = {CacheType::bf16, a_.head_dim}, q8_0_ = {CacheType::q8_0, a_.head_dim};
     std::size_t height_, chunks_;
     bool moderate_ = true, nans_ = false;
     std::optional<avx512::QueryTile> current_;
@@ -293,7 +315,11 @@ class SectionAttention {
 };
 
 inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    SectionAttention attention(a, state);
+    SectionAttention<CacheType::bf16> attention(a, state);
+    attention(section);
+}
+inline void attend_q8_0(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    SectionAttention<CacheType::q8_0> attention(a, state);
     attention(section);
 }
 

@@ -60,9 +60,9 @@ inline constexpr std::size_t few_panels = std::is_same_v<M, MatmulBf16> ? 1 : Ti
 /// Sums of the few queries that are a block's only ones, which is read as it is stored, 32 inputs of a few panels at a
 /// time.   weights: [panels][inputs][16]
 template <class M, class Number>
-inline void multiply_few(const M& m, const Number* weights, std::size_t inputs, std::size_t panels, Part part,
-                         Prefetch& fetch) {
+inline void multiply_few(const M& m, const Number* weights, std::size_t panels, Part part, Prefetch& fetch) {
     constexpr std::size_t P = few_panels<M>;
+    const std::size_t inputs = part.end;
     for (std::size_t row = 0, rows; row < m.x.rows; row += rows, part.sums += rows * part.stride) {
         const std::size_t left = m.x.rows - row;
         rows = ceil_div(left, ceil_div(left, Tiles::few_rows));
@@ -92,36 +92,75 @@ inline std::size_t few_steps(std::size_t queries, const CacheShape& shape) {
 /// What a type of caches has that another one has not. `Out` is the weights' form, `round` makes queries of it, `order`
 /// says which of a block's slots is number i of the values' products.
 /// @{
-template <class M>
+template <CacheType T>
 struct Kind {
+    using Product = std::conditional_t<T == CacheType::f32, MatmulF32, MatmulF16>;
     using Out = Weights;
-    static constexpr CacheType type = std::is_same_v<M, MatmulF32> ? CacheType::f32 : CacheType::f16;
     static void round(float*, std::size_t) {}
     static std::size_t order(std::size_t i) { return i; }
 };
-template <>
-struct Kind<MatmulBf16> {
+struct PairsKind {
+    using Product = MatmulBf16;
     using Out = Bf16Weights;
-    static constexpr CacheType type = CacheType::bf16;
     static void round(float* x, std::size_t n) {
         for (std::size_t i = 0; i < n; i += lanes) store(x + i, round_bf16(load(x + i)));
     }
     static std::size_t order(std::size_t i) { return i / 32 * 32 + i % 2 * 16 + i % 32 / 2; }
 };
+template <>
+struct Kind<CacheType::bf16> : PairsKind {};
+template <>
+struct Kind<CacheType::q8_0> : PairsKind {};
 /// @}
 
+/// The numbers of a q8_0 block, times their scales and rounded: put(i, numbers i to i + 15 of the block, the next 16),
+/// in the order of a bf16 block whose pairs have been taken apart.
+template <class Put>
+inline void restore(const CacheShape& shape, const std::byte* block, const Put& put) {
+    const auto* const numbers = reinterpret_cast<const std::int8_t*>(block);
+    const std::uint16_t* const scales = shape.scales_of(block);
+    alignas(64) float scale[kv_block];
+    const auto widen_scales = [&](std::size_t first) {
+        for (std::size_t i = 0; i < kv_block; ++i) scale[i] = bf16_to_f32(scales[first + i]);
+    };
+    for (std::size_t c = 0; c < ceil_div(shape.head_dim, bf16_chunk); ++c) {
+        widen_scales(shape.key_scale_at(0, c));
+        for (std::size_t slot = 0; slot < kv_block; slot += lanes)
+            for (std::size_t d = c * bf16_chunk; d < (c + 1) * bf16_chunk; d += 2) {
+                const std::size_t at = shape.key_at(slot, d);
+                const auto number = [&](std::size_t i) {
+                    return round_bf16(mul(load(numbers + i), load(scale + slot)));
+                };
+                put(at, number(at), number(at + lanes));
+            }
+        widen_scales(shape.value_scale_at(0, c));
+        for (std::size_t d = c * bf16_chunk; d < (c + 1) * bf16_chunk && d < shape.head_dim; d += lanes)
+            for (std::size_t i = 0; i < kv_block; i += 2) {
+                const std::size_t slot = PairsKind::order(i);
+                const auto number = [&](std::size_t at) {
+                    return round_bf16(mul(load(numbers + shape.value_at(at, d)), set1(scale[at])));
+                };
+                put(shape.value_at(i, d), number(slot), number(slot + lanes));
+            }
+    }
+}
+
 /// A block of keys and values as floats: in place, or widened in the call's scratch.
-template <class M>
+template <CacheType T>
 class Block {
   public:
-    explicit Block(const AttentionCall& a)
-        : shape_{Kind<M>::type, a.head_dim}, keys_(a.scratch + attention_scratch(a.queries(), 0, a.head_dim)) {}
+    explicit Block(const AttentionCall& a) : shape_{T, a.head_dim}, keys_(a.block_scratch(0)) {}
 
     void take(const AttentionCall& a, std::size_t begin) {
-        if constexpr (std::is_same_v<M, MatmulF32>)
+        if constexpr (T == CacheType::f32)
             keys_ = a.block<float>(begin);
+        else if constexpr (T == CacheType::q8_0)
+            restore(shape_, a.block<std::byte>(begin), [this](std::size_t i, const Vec& v, const Vec& next) {
+                store(keys_ + i, v);
+                store(keys_ + i + lanes, next);
+            });
         else
-            widen(M{}, a.block<std::uint16_t>(begin), shape_.size() / shape_.number_size() / lanes, keys_);
+            widen(typename Kind<T>::Product{}, a.block<std::uint16_t>(begin), shape_.numbers() / lanes, keys_);
     }
     const CacheShape& shape() const { return shape_; }
     const float* keys() const { return keys_; }
@@ -129,7 +168,7 @@ class Block {
 
   private:
     CacheShape shape_;
-    std::conditional_t<std::is_same_v<M, MatmulF32>, const float*, float*> keys_;
+    std::conditional_t<T == CacheType::f32, const float*, float*> keys_;
 };
 
 /// Whether numbers, a multiple of 32 of them, are finite, and no larger than the largest float / factor.
@@ -147,7 +186,7 @@ inline constexpr float moderate = 0x1p70f;
 
 /// The weighted sums of a block in which something that one query does not attend to is not finite: query by query,
 /// with zeros in its place. Where all is finite, this makes no difference.   weights: [16, 64]; values: floats
-template <class M>
+template <CacheType T>
 [[gnu::noinline]] inline void add_reached_values(const QueryTile& tile, const float* weights, const float* values) {
     constexpr std::size_t size = kv_block * lanes, P = Tiles::panels;
     alignas(64) float held[size], sums[P * lanes];
@@ -156,12 +195,12 @@ template <class M>
         for (std::size_t r = 0; r < tile.count; ++r) {
             const Reach reached = reach(tile.a, tile.first + r, tile.block);
             for (std::size_t i = 0; i < kv_block; ++i) {
-                const std::size_t slot = Kind<M>::order(i);
+                const std::size_t slot = Kind<T>::order(i);
                 const bool held_here = slot >= reached.begin && slot < reached.end;
                 store(held + i * lanes, held_here ? load(values + panel * size + i * lanes) : set1(0.0f));
             }
-            const M product = {{{weights + r * kv_block, 1, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0},
-                               nullptr};
+            const typename Kind<T>::Product product = {
+                {{weights + r * kv_block, 1, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
             float* const weighted = tile.state.weighted(tile.first + r) + panel * lanes;
             store(sums, load(weighted));
             multiply_queries(arithmetic(product), held, 1, Part{0, kv_block, sums, P * lanes, true}, none);
@@ -170,70 +209,47 @@ template <class M>
 }
 
 /// Queries as the scores' product takes them: [round_up(queries, 16), round_up(head_dim, 32)], filled up with zeros.
-template <class M>
+template <CacheType T>
 inline void pack_queries(const AttentionCall& a) {
     const std::size_t stride = round_up(a.head_dim, bf16_chunk);
     for (std::size_t i = 0; i < a.queries(); ++i) {
         const float* const q = a.q[i / a.group] + i % a.group * a.head_dim;
         float* const packed = a.scratch + i * stride;
         for (std::size_t d = 0; d < stride; ++d) packed[d] = d < a.head_dim ? q[d] : 0.0f;
-        Kind<M>::round(packed, stride);
+        Kind<T>::round(packed, stride);
     }
 }
 
-/// Takes one block of keys and values into up to 16 queries. `nans`: there may be some among the scores.
-template <class M>
-inline void attend_block(const QueryTile& tile, const Block<M>& block, bool nans, Prefetch& fetch) {
+/// Takes one block of keys and values, floats or as they are stored, into up to 16 queries.
+template <CacheType T, class Number>
+inline void attend_block(const QueryTile& tile, const CacheShape& shape, const Number* keys, Prefetch& fetch) {
     const AttentionCall& a = tile.a;
     const std::size_t q_stride = round_up(a.head_dim, bf16_chunk), stride = AttentionState::stride(a.head_dim);
     const float* const q = a.scratch + tile.first * q_stride;
     float* const scores = a.scratch + round_up(a.queries(), lanes) * q_stride;
     float* const weights = scores + lanes * kv_block;
+    const Number* const values = keys + shape.keys();
+    const auto multiply = [&](const float* x, std::size_t cols, std::size_t x_stride, const Number* block,
+                              std::size_t panels, const Part& part) {
+        const typename Kind<T>::Product m = {{{x, tile.count, cols, x_stride}, 0, nullptr, {}, {}, nullptr, 0},
+                                             nullptr};
+        if constexpr (std::is_same_v<Number, float>)
+            if (a.queries() > lanes) return multiply_queries(arithmetic(m), block, panels, part, fetch);
+        multiply_few(arithmetic(m), block, panels, part, fetch);
+    };
 
-    const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_queries(arithmetic(of_keys), block.keys(), kv_block / lanes,
-                     Part{0, block.shape().depth(), scores, kv_block}, fetch);
+    multiply(q, a.head_dim, q_stride, keys, kv_block / lanes, Part{0, shape.depth(), scores, kv_block});
     const bool whole = tile.whole();
     if (!whole) mask(tile, scores);
-    weigh(tile, scores, typename Kind<M>::Out{weights});
-    if (nans) surface_nans(tile, scores);
+    weigh(tile, scores, typename Kind<T>::Out{weights});
+    if (in_pairs(T) && has_nans(scores, tile.count)) surface_nans(tile, scores);
 
-    const std::size_t panels = block.shape().value_panels();
-    if (!whole && !all_within(1, block.values(), panels * kv_block * lanes))
-        return add_reached_values<M>(tile, weights, block.values());
-    const M of_values = {{{weights, tile.count, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_queries(arithmetic(of_values), block.values(), panels,
-                     Part{0, kv_block, tile.state.weighted(tile.first), stride, true}, fetch);
-}
-
-/// Whether there are NaNs.   scores: [count, 64]
-inline bool has_nans(const float* scores, std::size_t count) {
-    Vec zeros[4] = {set1(0.0f), set1(0.0f), set1(0.0f), set1(0.0f)};  // 0 times a number is 0
-    for (std::size_t i = 0; i < count * kv_block; i += 4 * lanes) {
-        EIGENLM_UNROLL
-        for (std::size_t j = 0; j < 4; ++j) zeros[j] = fma(load(scores + i + j * lanes), set1(0.0f), zeros[j]);
-    }
-    return is_nan(sum(add(add(zeros[0], zeros[1]), add(zeros[2], zeros[3]))));
-}
-/// Takes a block of keys and values, all of which they attend to, into up to 16 queries that are its only ones.
-template <class M>
-inline void attend_block_once(const QueryTile& tile, const CacheShape& shape, Prefetch& fetch) {
-    using Number = std::conditional_t<Kind<M>::type == CacheType::f32, float, std::uint16_t>;
-    const AttentionCall& a = tile.a;
-    const std::size_t q_stride = round_up(a.head_dim, bf16_chunk), stride = AttentionState::stride(a.head_dim);
-    const float* const q = a.scratch + tile.first * q_stride;
-    float* const scores = a.scratch + round_up(a.queries(), lanes) * q_stride;
-    float* const weights = scores + lanes * kv_block;
-    const Number* const keys = a.block<Number>(tile.block);
-
-    const M of_keys = {{{q, tile.count, a.head_dim, q_stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_few(arithmetic(of_keys), keys, shape.depth(), kv_block / lanes, Part{0, 0, scores, kv_block}, fetch);
-    weigh(tile, scores, typename Kind<M>::Out{weights});
-    if (Kind<M>::type == CacheType::bf16 && has_nans(scores, tile.count)) surface_nans(tile, scores);
-
-    const M of_values = {{{weights, tile.count, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
-    multiply_few(arithmetic(of_values), keys + shape.keys(), kv_block, shape.value_panels(),
-                 Part{0, 0, tile.state.weighted(tile.first), stride, true}, fetch);
+    const std::size_t panels = shape.value_panels();
+    if constexpr (std::is_same_v<Number, float>)
+        if (!whole && !all_within(1, values, panels * kv_block * lanes))
+            return add_reached_values<T>(tile, weights, values);
+    multiply(weights, kv_block, kv_block, values, panels,
+             Part{0, kv_block, tile.state.weighted(tile.first), stride, true});
 }
 
 /// Nothing gathered yet: lower than every score, so that what is multiplied by 2^(this - a score) is gone.
@@ -268,33 +284,35 @@ inline void each_tile(const AttentionCall& a, std::size_t section, const Attenti
     }
 }
 
-template <class M>
+/// A block is widened for several tiles of queries, and where not all attend to all of it; otherwise it is read as it
+/// is stored.
+template <CacheType T>
 inline void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    constexpr bool bf16 = Kind<M>::type == CacheType::bf16;
-    pack_queries<M>(a);
-    const bool moderate_queries =
-        !bf16 || all_within(moderate, a.scratch, a.queries() * round_up(a.head_dim, bf16_chunk));
-    bool nans = false;
-    Block<M> block(a);
+    constexpr bool direct = T == CacheType::bf16 || T == CacheType::f16;
+    pack_queries<T>(a);
+    Block<T> block(a);
+    const CacheShape& shape = block.shape();
     clear(state);
-    each_tile(a, section, state, block.shape().size(), few_steps<M>(a.queries(), block.shape()),
-              [&](const QueryTile& tile, bool first, Prefetch& fetch) {
-                  if (a.queries() <= lanes && tile.whole()) return attend_block_once<M>(tile, block.shape(), fetch);
-                  if (first) {
-                      block.take(a, tile.block);
-                      nans = bf16 && (!moderate_queries || !all_within(moderate, block.keys(), block.shape().keys()));
-                  }
-                  attend_block(tile, block, nans, fetch);
-              });
+    const std::size_t steps = a.queries() > lanes ? 8 : few_steps<typename Kind<T>::Product>(a.queries(), shape);
+    each_tile(a, section, state, shape.size(), steps, [&](const QueryTile& tile, bool first, Prefetch& fetch) {
+        if constexpr (direct)
+            if (a.queries() <= lanes && tile.whole())
+                return attend_block<T>(tile, shape, a.block<std::uint16_t>(tile.block), fetch);
+        if (first) block.take(a, tile.block);
+        attend_block<T>(tile, shape, block.keys(), fetch);
+    });
 }
 inline void attend_f32(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<MatmulF32>(a, section, state);
+    attend<CacheType::f32>(a, section, state);
 }
 inline void attend_f16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<MatmulF16>(a, section, state);
+    attend<CacheType::f16>(a, section, state);
 }
 inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<MatmulBf16>(a, section, state);
+    attend<CacheType::bf16>(a, section, state);
+}
+inline void attend_q8_0(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<CacheType::q8_0>(a, section, state);
 }
 
 inline void merge_attention(const AttentionState& later, const AttentionState& total) {

@@ -38,6 +38,12 @@ inline Vec load(const std::uint16_t* p) {
     const __m256i halfs = load_bits(p);
     return {_mm256_cvtph_ps(_mm256_castsi256_si128(halfs)), _mm256_cvtph_ps(_mm256_extracti128_si256(halfs, 1))};
 }
+/// Sixteen whole numbers.
+inline Vec load(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+}
 /// Of sixteen pairs of bfloat16, the first ones and the second ones.
 inline Vec load_even_bf16(const std::uint16_t* p) {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(load_bits(p), 16)),

@@ -36,6 +36,11 @@ inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v.v); }
 inline Vec load(const std::uint16_t* p) {
     return _mm512_maskz_cvtph_ps(all_lanes, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
+/// Sixteen whole numbers.
+inline Vec load(const std::int8_t* p) {
+    return _mm512_maskz_cvtepi32_ps(
+        all_lanes, _mm512_maskz_cvtepi8_epi32(all_lanes, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 /// Of sixteen pairs of bfloat16, the first ones and the second ones.
 inline Vec load_even_bf16(const std::uint16_t* p) {
     return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all_lanes, _mm512_loadu_si512(p), 16));

@@ -14,7 +14,7 @@
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
 namespace eigenlm::inline EIGENLM_ABI::detail::avx512_bf16 {
 
-using avx512::attend_bf16, avx512::Vec;
+using avx512::attend_bf16, avx512::attend_q8_0, avx512::Vec;
 
 /// Sixteen numbers as bfloat16: the nearest, ties to even; subnormals become zeros, as in products.
 inline void store_bf16(std::uint16_t* out, const Vec& v) {

@@ -135,8 +135,6 @@ inline void rope(float* head, const float* cos, const float* sin, std::size_t he
 /// One query and a section of keys: a plain softmax over all of them.
 template <CacheType type>
 void attend_query(const AttentionCall& a, std::size_t query, std::size_t section, const AttentionState& state) {
-    using Number = std::conditional_t<type == CacheType::f32, float,
-                                      std::conditional_t<type == CacheType::f16, Eigen::half, Eigen::bfloat16>>;
     const std::size_t row = query / a.group, end = std::min(a.length(row), (section + 1) * kv_section);
     const std::size_t first = std::max(a.first(row), section * kv_section), d = a.head_dim;
     Vector sums = map(state.weighted(query), d);
@@ -150,13 +148,13 @@ void attend_query(const AttentionCall& a, std::size_t query, std::size_t section
     float *const keys = wide.data(), *const values = keys + count * d, *const q_data = values + count * d;
     for (std::size_t j = 0; j < d; ++j) {
         const float x = a.q[row][query % a.group * d + j];
-        q_data[j] = type == CacheType::bf16 ? static_cast<float>(static_cast<Number>(x)) : x;
+        q_data[j] = in_pairs(type) ? bf16_to_f32(f32_to_bf16(x)) : x;
     }
     for (std::size_t i = 0; i < count; ++i) {
-        const auto* const block = a.block<Number>(first + i);
+        const auto* const block = a.block<std::byte>(first + i);
         for (std::size_t j = 0; j < d; ++j) {
-            keys[i * d + j] = static_cast<float>(block[shape.key_at((first + i) % kv_block, j)]);
-            values[i * d + j] = static_cast<float>(block[shape.value_at((first + i) % kv_block, j)]);
+            keys[i * d + j] = key_in_block(shape, block, (first + i) % kv_block, j);
+            values[i * d + j] = value_in_block(shape, block, (first + i) % kv_block, j);
         }
     }
     const Vector q = map(q_data, d);
@@ -180,6 +178,9 @@ inline void attend_bf16(const AttentionCall& a, std::size_t section, const Atten
 }
 inline void attend_f16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
     attend<CacheType::f16>(a, section, state);
+}
+inline void attend_q8_0(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    attend<CacheType::q8_0>(a, section, state);
 }
 inline void merge_attention(const AttentionState& later, const AttentionState& sum) {
     for (std::size_t i = 0; i < sum.queries; ++i) {

@@ -111,6 +111,11 @@ inline Vec load(const std::uint16_t* p) {
     }
     return v;
 }
+/// Sixteen whole numbers.
+inline Vec load(const std::int8_t* p) {
+    EIGENLM_EACH_QUAD(Vec, (Quad{static_cast<float>(p[4 * i]), static_cast<float>(p[4 * i + 1]),
+                                 static_cast<float>(p[4 * i + 2]), static_cast<float>(p[4 * i + 3])}));
+}
 /// Of sixteen pairs of bfloat16, the first ones and the second ones.
 inline Vec load_even_bf16(const std::uint16_t* p) {
     Vec v;

@@ -124,7 +124,18 @@ inline void weigh(const QueryTile& tile, const float* scores, const Out& out) {
     correct(tile, corrections);
 }
 
-/// Where scores may be NaNs, whose weights in bf16 are 0: makes totals of theirs NaNs.   scores: [count, 64], masked
+/// Whether there may be NaNs.   scores: [count, 64]
+inline bool has_nans(const float* scores, std::size_t count) {
+    const Vec infinite = set1(__builtin_inff());
+    Vec found[2] = {set1(0.0f), set1(0.0f)};
+    for (std::size_t i = 0; i < count * kv_block; i += 2 * lanes) {
+        EIGENLM_UNROLL
+        for (std::size_t j = 0; j < 2; ++j)
+            found[j] = select(less(load(scores + i + j * lanes), infinite), found[j], infinite);
+    }
+    return max(max(found[0], found[1])) > 0;
+}
+/// Makes totals of NaNs, whose weights in bf16 are 0, NaNs.   scores: [count, 64], masked
 [[gnu::noinline]] inline void surface_nans(const QueryTile& tile, const float* scores) {
     for (std::size_t r = 0; r < tile.count; ++r)
         for (std::size_t j = 0; j < kv_block; ++j)
