@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <eigenlm/base/parallel.hpp>
 #include <functional>
 #include <latch>
@@ -209,6 +211,25 @@ TEST(ThreadPool, TakesNestedCalls) {
         EXPECT_TRUE(flushes_subnormals());
     });
     EXPECT_EQ(std::vector<int>(items.begin(), items.end()), std::vector<int>(6 * 20, 1));
+}
+
+TEST(ThreadPool, IdleThreadsUseNoProcessor) {  // they spin for a moment, then sleep until there is work again
+    ThreadPool pool(4);
+    const auto processor_time = [] {
+        timespec time{};
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+        return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    };
+    for (int round = 0; round < 2; ++round) {
+        std::atomic<int> visits{0};
+        pool.for_each(
+            100, 1, [&](std::size_t begin, std::size_t end, std::size_t) { visits += static_cast<int>(end - begin); });
+        EXPECT_EQ(visits, 100);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        const auto before = processor_time();
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        EXPECT_LT(processor_time() - before, std::chrono::milliseconds(20));  // of 800 that four threads could use
+    }
 }
 
 TEST(ThreadPool, HasAThreadForEachProcessorThatItMayUse) {
