@@ -292,7 +292,7 @@ TEST_P(SameBitsCacheTest, BehindASectionOnAnyNumberOfThreads) {
     }
 }
 
-TEST(SameBits, OfQuantizedCachesAreThese) {
+TEST(SameBitsOfCachesEverywhere, AreTheseBits) {
     const std::pair<const char*, std::uint64_t> expected[] = {{"llama-gqa", 0x36ad4117637c85dcu},
                                                               {"qwen3-window", 0x4c42810876986121u}};
     for (const auto& [name, hash] : expected)

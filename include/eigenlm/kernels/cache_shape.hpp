@@ -1,10 +1,10 @@
 #pragma once
 // How the KV cache keeps its numbers, and where.
 #include <algorithm>
-#include <cmath>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <type_traits>
 
 #include "../base/types.hpp"
 

@@ -180,8 +180,7 @@ class SectionAttention {
                           [&](const avx512::QueryTile& tile, bool first, avx512::Prefetch& fetch) {
                               if (first) take(tile.block);
                               const bool nans =
-                                  first ? !moderate_ || !within(avx512::moderate, keys(tile.block), shape_.keys())
-                                        : nans_;
+                                  first ? !moderate_ || !within(moderate, keys(tile.block), shape_.keys()) : nans_;
                               attend(tile, fetch);
                               nans_ = nans;
                           });
@@ -228,7 +227,8 @@ class SectionAttention {
         avx512::add_reached_values<T>(tile, rounded, block.values());
     }
 
-    /// Makes pairs of a q8_0 block, where those before the last one were, which are read no more then.
+    /// Makes pairs of a q8_0 block. They take the place of the last block but one, whose values may be wanted until
+    /// now.
     void take(std::size_t block) {
         if constexpr (T == CacheType::q8_0) {
             values_.finish();
@@ -250,7 +250,9 @@ class SectionAttention {
             return a_.block<std::uint16_t>(block);
     }
     const std::uint16_t* values(std::size_t block) const { return keys(block) + shape_.keys(); }
-    /// avx512::all_within of bfloat16s.
+    /// Numbers below 2^58: up to 512 products of them cannot overflow.
+    static constexpr float moderate = 0x1p70f;
+    /// Whether numbers, a multiple of 32 of them, are finite, and no larger than the largest float / factor.
     static bool within(float factor, const std::uint16_t* numbers, std::size_t count) {
         avx512::Vec zeros[2] = {avx512::set1(0.0f), avx512::set1(0.0f)};
         const avx512::Vec zero = zeros[0], scale = avx512::set1(factor);

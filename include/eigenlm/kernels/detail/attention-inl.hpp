@@ -173,18 +173,15 @@ class Block {
     std::conditional_t<T == CacheType::f32, const float*, float*> keys_;
 };
 
-/// Whether numbers, a multiple of 32 of them, are finite, and no larger than the largest float / factor.
-inline bool all_within(float factor, const float* numbers, std::size_t count) {
+/// Whether numbers, a multiple of 32 of them, are finite.
+inline bool all_finite(const float* numbers, std::size_t count) {
     Vec zeros[2] = {set1(0.0f), set1(0.0f)};  // 0 times a number is 0
     for (std::size_t i = 0; i < count; i += 2 * lanes) {
         EIGENLM_UNROLL
-        for (std::size_t j = 0; j < 2; ++j)
-            zeros[j] = fma(mul(load(numbers + i + j * lanes), set1(factor)), set1(0.0f), zeros[j]);
+        for (std::size_t j = 0; j < 2; ++j) zeros[j] = fma(load(numbers + i + j * lanes), set1(0.0f), zeros[j]);
     }
     return !is_nan(sum(add(zeros[0], zeros[1])));
 }
-/// Numbers below 2^58: up to 512 products of them cannot overflow.
-inline constexpr float moderate = 0x1p70f;
 
 /// The weighted sums of a block in which something that one query does not attend to is not finite: query by query,
 /// with zeros in its place. Where all is finite, this makes no difference.   weights: [16, 64]; values: floats
@@ -248,7 +245,7 @@ inline void attend_block(const QueryTile& tile, const CacheShape& shape, const N
 
     const std::size_t panels = shape.value_panels();
     if constexpr (std::is_same_v<Number, float>)
-        if (!whole && !all_within(1, values, panels * kv_block * lanes))
+        if (!whole && !all_finite(values, panels * kv_block * lanes))
             return add_reached_values<T>(tile, weights, values);
     multiply(weights, kv_block, kv_block, values, panels,
              Part{0, kv_block, tile.state.weighted(tile.first), stride, true});
@@ -286,8 +283,8 @@ inline void each_tile(const AttentionCall& a, std::size_t section, const Attenti
     }
 }
 
-/// A block is widened for several tiles of queries, and where not all attend to all of it; otherwise it is read as it
-/// is stored.
+/// A block of 16-bit numbers is widened for several tiles of queries, and where not all attend to all of it; otherwise
+/// it is read as it is stored.
 template <CacheType T>
 inline void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
     constexpr bool direct = T == CacheType::bf16 || T == CacheType::f16;
