@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Writes tests/data/tokenizers: two small tokenizers, and what the PyPI package `tokenizers` makes of many strings.
+"""Writes tests/data/tokenizers: small tokenizers, and what the PyPI package `tokenizers` makes of many strings.
 
     python tools/make_tokenizer_goldens.py tests/data/tokenizers
 
-tiny_qwen2 and tiny_llama3 have the pipelines of Qwen2 and Llama 3 and vocabularies trained on text from this script.
+They have the pipelines of Qwen2, Llama 3, GPT-2, SmolLM, Llama 2 and Mistral (and one with Metaspace everywhere), and
+vocabularies trained on text from this script.
 Every line of a goldens.jsonl is {"text", "ids"} with the post-processor's special tokens, and "decoded" where decoding
-without special tokens gives something other than "text". nfc.jsonl holds pairs of a string and its NFC.
+without special tokens gives something other than "text". Every line of a decoded.jsonl is [ids, text, text without special
+tokens] for random ids whose text has no U+FFFD. nfc.jsonl holds pairs of a string and its NFC.
 """
 
 import json
@@ -99,6 +101,98 @@ def tiny_llama3(rng):
     return tree
 
 
+def tiny_gpt2(rng):
+    """ByteLevel alone: a prefix space and its own pattern."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    train_bytes(tokenizer, rng, 600)
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    tokenizer.add_tokens([AddedToken("<left>", lstrip=True, normalized=False), AddedToken("<right>", rstrip=True)])
+    tokenizer.add_tokens([AddedToken("word", single_word=True), AddedToken("\u3000", rstrip=True, lstrip=True)])
+    return json.loads(tokenizer.to_str())
+
+
+def tiny_smollm(rng):
+    """Digits, then ByteLevel with its pattern."""
+    tokenizer = Tokenizer(models.BPE())
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    train_bytes(tokenizer, rng, 600)
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    tokenizer.add_tokens([AddedToken("<both>", lstrip=True, rstrip=True, single_word=True)])
+    return json.loads(tokenizer.to_str())
+
+
+def train_bytes(tokenizer, rng, vocab_size):
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(training_text(rng), trainer)
+
+
+def characters(rng, vocab_size):
+    """A vocabulary as SentencePiece makes it: single bytes by name, few characters, runs of spaces."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
+    first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=first, show_progress=False)
+    # Latin, Greek and Cyrillic; what else the goldens have falls back to bytes.
+    known = ("".join(ch for ch in text if ord(ch) < 0x500) for text in training_text(rng))
+    tokenizer.train_from_iterator(known, trainer)
+    tree = json.loads(tokenizer.to_str())
+    for spaces in ["▁▁", "▁▁▁▁"]:
+        tree["model"]["vocab"][spaces] = len(tree["model"]["vocab"])
+        tree["model"]["merges"].append([spaces[: len(spaces) // 2]] * 2)
+    tree["added_tokens"] = []
+    tokenizer = Tokenizer.from_str(json.dumps(tree))
+    tokenizer.add_special_tokens(first[:3])
+    return tokenizer
+
+
+def around(tokenizer, template):
+    specials = [(token, tokenizer.token_to_id(token)) for token in ["<s>", "</s>"]]
+    tokenizer.post_processor = processors.TemplateProcessing(template, f"{template} {template.replace('$A', '$B')}", specials)
+    return json.loads(tokenizer.to_str())
+
+
+SENTENCEPIECE_DECODERS = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+
+
+def tiny_llama2(rng):
+    """No pre-tokenizer: the whole text is one piece."""
+    tokenizer = characters(rng, 900)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.pre_tokenizer = None
+    tokenizer.decoder = decoders.Sequence(SENTENCEPIECE_DECODERS)
+    tokenizer.add_tokens([AddedToken("<new>", normalized=True), AddedToken("<left>", lstrip=True, normalized=False)])
+    tokenizer.add_tokens([AddedToken("x y", normalized=True), AddedToken("<right>", rstrip=True, normalized=False)])
+    return around(tokenizer, "<s> $A")
+
+
+def tiny_mistral(rng):
+    """Metaspace that leaves the text whole, and one in front of its beginning only."""
+    tokenizer = characters(rng, 900)
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tokenizer.decoder = decoders.Sequence(SENTENCEPIECE_DECODERS)
+    tokenizer.add_special_tokens(["[INST]", "[/INST]"])
+    return around(tokenizer, "<s> $A </s>")
+
+
+def tiny_metaspace(rng):
+    """Metaspace that cuts, in front of everything, and its own decoder."""
+    tokenizer = characters(rng, 900)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
+    tokenizer.decoder = decoders.Sequence([decoders.Metaspace(prepend_scheme="always"), decoders.ByteFallback()])
+    tokenizer.add_tokens([AddedToken("ne\u0301 tok", normalized=True)])
+    return json.loads(tokenizer.to_str())
+
+
+FAMILIES = [tiny_qwen2, tiny_llama3, tiny_gpt2, tiny_smollm, tiny_llama2, tiny_mistral, tiny_metaspace]
+
+
 def random_char(rng):
     ranges = [(0x20, 0x7F), (0x80, 0x800), (0x800, 0xD800), (0xE000, 0x10000), (0x10000, 0x110000), (0xAC00, 0xD7A4)]
     pools = [SPACES, MARKS, NUMBERS, DECOMPOSABLE]
@@ -143,6 +237,19 @@ def write_tokenizer(folder, tree, rng):
             if (decoded := tokenizer.decode(ids)) != string:
                 line["decoded"] = decoded
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
+    write_decoded(folder / "decoded.jsonl", tokenizer, rng)
+
+
+def write_decoded(path, tokenizer, rng):
+    lines, size = [], tokenizer.get_vocab_size()
+    while len(lines) < 300:
+        # Half of them from the first ids, where vocabularies have their special tokens and single bytes.
+        bound = rng.choice([size, size, 260, 10])
+        ids = [rng.randrange(bound) for _ in range(rng.randint(1, 8))]
+        texts = [tokenizer.decode(ids, skip_special_tokens=skip) for skip in (False, True)]
+        if not any("\ufffd" in text for text in texts):
+            lines.append(json.dumps([ids, *texts], separators=(",", ":")) + "\n")
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 def write_nfc(path, rng):
@@ -160,9 +267,9 @@ def write_nfc(path, rng):
 
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for name, make in {"tiny_qwen2": tiny_qwen2, "tiny_llama3": tiny_llama3}.items():
-        rng = random.Random(f"{SEED} {name}")
-        write_tokenizer(folder / name, make(rng), rng)
+    for make in FAMILIES:
+        rng = random.Random(f"{SEED} {make.__name__}")
+        write_tokenizer(folder / make.__name__, make(rng), rng)
     write_nfc(folder / "nfc.jsonl", random.Random(SEED))
 
 

@@ -14,10 +14,11 @@ import sys
 import unicodedata
 
 import tokenizers
-from tokenizers import Regex, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
 CLASSES = {"letter": r"\p{L}", "number": r"\p{N}", "space": r"\s"}  # their values are 1, 2, 3
+WORD, DIGIT = 4, 8  # beside the class
 NEEDS_NFC = 1 << 8  # beside the combining class in the low eight bits
 VALUE_BITS = 11  # a table entry is (first code point << VALUE_BITS) | value: 21 + 11 bits
 
@@ -37,6 +38,41 @@ def members(pattern):
         kept = {ord(ch) for piece, _ in remover.pre_tokenize_str("".join(map(chr, block))) for ch in piece}
         matched.update(c for c in block if c not in kept)
     return matched
+
+
+def words():
+    """The code points that stand for a part of a word beside an added token with single_word."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.add_tokens([AddedToken("<x>", single_word=True)])
+    found = set()
+    for begin in range(0, len(CODE_POINTS), 4096):
+        block = CODE_POINTS[begin : begin + 4096]
+        # Every token stands behind its character and before a space: it is found unless the character is one of a word.
+        ends = {end for _, end in tokenizer.encode("".join(f"{chr(c)}<x> " for c in block)).offsets}
+        found.update(c for i, c in enumerate(block) if 5 * i + 4 not in ends)
+    return found
+
+
+def digits():
+    """The code points that the Digits pre-tokenizer takes for digits."""
+    split = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str
+    found = set()
+    for begin in range(0, len(CODE_POINTS), 4096):
+        text = "".join(f"--{chr(c)}" for c in CODE_POINTS[begin : begin + 4096])
+        found.update(ord(piece) for piece, _ in split(text) if len(piece) == 1)
+    return found - {ord("-")}
+
+
+def stripped():
+    """The code points that an added token with rstrip swallows."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.add_tokens([AddedToken("<x>", rstrip=True)])
+    found = set()
+    for begin in range(0, len(CODE_POINTS), 4096):
+        block = CODE_POINTS[begin : begin + 4096]
+        ends = {end for _, end in tokenizer.encode("".join(f"<x>{chr(c)}!" for c in block)).offsets}
+        found.update(c for i, c in enumerate(block) if 5 * i + 4 in ends)
+    return found
 
 
 def combining_classes():
@@ -159,6 +195,11 @@ def main():
         if name != "space":
             mine = {c for c in CODE_POINTS if unicodedata.category(chr(c))[0] == pattern[3]}
             newer.append(f"{len(found ^ mine)} of {len(found)} {name}s")
+        else:
+            assert found == stripped(), "lstrip and rstrip know other white space than the regular expressions"
+    for value, found in ((WORD, words()), (DIGIT, digits())):
+        for c in found:
+            classes[c] = classes.get(c, 0) | value
     ccc, unknown = combining_classes()
     decomposition = decompositions()
     composition = {tuple(p): c for c, p in decomposition.items() if len(p) == 2 and nfc("".join(map(chr, p))) == chr(c)}
@@ -187,8 +228,12 @@ def main():
 // clang-format off
 namespace eigenlm::inline EIGENLM_ABI::unicode::data {{
 
-// (first code point << {VALUE_BITS}) | class, valid up to the next entry; 0 other, 1 letter (L), 2 number (N), 3 White_Space.
-{array("std::uint32_t", "classes", [f"0x{e:X}" for e in range_table(classes)], 10)}
+// Beside the class of a code point: it may stand in a word (\\w), and is a digit for the Digits pre-tokenizer.
+inline constexpr std::uint32_t word = {WORD}, digit = {DIGIT};
+
+// (first code point << {VALUE_BITS}) | word | digit | class, valid up to the next entry; classes: 0 other, 1 letter (L),
+// 2 number (N), 3 White_Space.
+{array("std::uint32_t", "properties", [f"0x{e:X}" for e in range_table(classes)], 10)}
 // (first code point << {VALUE_BITS}) | canonical combining class | 0x{NEEDS_NFC:X} unless NFC always leaves the code point alone.
 {array("std::uint32_t", "normalization", [f"0x{e:X}" for e in range_table(properties)], 10)}
 // A code point and the two (or one: then 0 follows) that it is canonically equivalent to. Sorted by the first member.

@@ -81,6 +81,58 @@ def indices():
         write("index", name, json.dumps(content).encode())
 
 
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+
+
+def tokenizer(vocab, merges, normalizer, pre_tokenizer, decoder, **model):
+    """A tokenizer.json with few tokens beside the 256 bytes, and a few added ones."""
+    size = len(vocab)
+    added = [
+        {"id": size + i, "content": content, "single_word": i == 1, "lstrip": i == 2, "rstrip": i == 2, "normalized": i == 3,
+         "special": i == 0}
+        for i, content in enumerate(["<s>", "word", "<b>", "n\u00e9"])
+    ]
+    bos = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+    template = {"type": "TemplateProcessing", "single": [bos, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [size], "tokens": ["<s>"]}}}
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": normalizer,
+            "pre_tokenizer": pre_tokenizer, "post_processor": template, "decoder": decoder,
+            "model": {"type": "BPE", **model, "vocab": vocab, "merges": merges}}
+
+
+def tokenizers():
+    printable = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xAC or b >= 0xAE]
+    others = [b for b in range(256) if b not in printable]
+    alphabet = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+    bytes_ = {alphabet[b]: b for b in range(256)} | {"ab": 256, "abc": 257, "\u0120a": 258}
+    merges = [["a", "b"], ["ab", "c"], ["\u0120", "a"]]
+    regex = json.loads((here.parent / "data/tokenizers/tiny_llama3/tokenizer.json").read_text())["pre_tokenizer"]
+    text = "a<s>b abc  word n\u00e9 ab\r\n 123 \u4e16 <b>  c".encode()
+    for name, normalizer, pre_tokenizer, options in [
+        ("llama3", None, regex, {"ignore_merges": True}),
+        ("qwen2", {"type": "NFC"}, regex, {}),
+        ("gpt2", None, BYTE_LEVEL | {"add_prefix_space": True, "use_regex": True}, {"unk_token": "a"}),
+        ("digits", None, {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]}, {}),
+    ]:
+        tree = tokenizer(bytes_, merges, normalizer, pre_tokenizer, {"type": "ByteLevel"}, **options)
+        write("tokenizer", name, json.dumps(tree).encode(), text)
+    names = {f"<0x{b:02X}>": b for b in range(256)}
+    characters = names | {c: 256 + i for i, c in enumerate(["a", "b", "c", "\u2581", "ab", "abc", "\u2581a", "\u2581\u2581"])}
+    merges = ["a b", "ab c", "\u2581 a", "\u2581 \u2581"]
+    replace = lambda a, b: {"type": "Replace", "pattern": {"String": a}, "content": b}
+    sequence = [replace("\u2581", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+                {"type": "Strip", "content": " ", "start": 1, "stop": 0}]
+    llama2 = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, replace(" ", "\u2581")]}
+    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+    for name, normalizer, pre_tokenizer, decoder in [
+        ("llama2", llama2, None, {"type": "Sequence", "decoders": sequence}),
+        ("mistral", None, metaspace, metaspace),
+    ]:
+        tree = tokenizer(characters, merges, normalizer, pre_tokenizer, decoder, byte_fallback=True, fuse_unk=True)
+        write("tokenizer", name, json.dumps(tree).encode(), text)
+
+
 configs()
 headers()
 indices()
+tokenizers()

@@ -5,7 +5,7 @@
 set -euo pipefail
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- safetensors index config
+[ $# -gt 0 ] || set -- safetensors index config tokenizer
 cd "$(dirname "$0")/../.."
 cmake --workflow --preset fuzz
 

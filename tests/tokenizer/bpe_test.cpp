@@ -20,7 +20,7 @@ struct Model {
         VocabEntries entries;
         for (std::size_t id = 0; id < tokens.size(); ++id)
             entries.add(tokens[id], static_cast<TokenId>(id), "f: vocab");
-        return Bpe(Vocab(std::move(entries), "f: vocab"), merges, ignore_merges, "f: model");
+        return Bpe(Vocab(std::move(entries), "f: vocab"), merges, {.ignore_merges = ignore_merges}, "f: model");
     }
 };
 

@@ -171,7 +171,8 @@ TEST(TokenizerJson, UnsupportedTopLevelSettings) {
     });
     expect_error("unsupported", ": decoder", [](json& t) { t["decoder"] = nullptr; });
     expect_error("unsupported", ": decoder.type", [](json& t) { t["decoder"]["type"] = "Metaspace"; });
-    expect_error("unsupported", ": pre_tokenizer", [](json& t) { t["pre_tokenizer"] = nullptr; });
+    // Without ByteLevel it is a model of characters, which has to have byte fallback.
+    expect_error("unsupported", ": model.byte_fallback", [](json& t) { t["pre_tokenizer"] = nullptr; });
     expect_error("unsupported", ": model", [](json& t) { t.erase("model"); });
 }
 
@@ -179,20 +180,16 @@ TEST(TokenizerJson, UnsupportedModels) {
     expect_error("unsupported", ": model.type", [](json& t) { model(t)["type"] = "Unigram"; });
     expect_error("unsupported", ": model", [](json& t) { model(t)["cache_capacity"] = 1; });
     expect_error("unsupported", ": model.dropout", [](json& t) { model(t)["dropout"] = 0.1; });
-    expect_error("unsupported", ": model.unk_token", [](json& t) { model(t)["unk_token"] = "<unk>"; });
     expect_error("unsupported", ": model.continuing_subword_prefix",
                  [](json& t) { model(t)["continuing_subword_prefix"] = "##"; });
     expect_error("unsupported", ": model.end_of_word_suffix", [](json& t) { model(t)["end_of_word_suffix"] = "</w>"; });
     expect_error("unsupported", ": model.byte_fallback", [](json& t) { model(t)["byte_fallback"] = true; });
-    expect_error("unsupported", ": model.fuse_unk", [](json& t) { model(t)["fuse_unk"] = true; });
     expect_error("format", ": model.ignore_merges", [](json& t) { model(t)["ignore_merges"] = 1; });
     EXPECT_EQ(error_after([](json& t) { model(t)["end_of_word_suffix"] = ""; }).first, "none");
 }
 
 TEST(TokenizerJson, UnsupportedPreTokenizers) {
-    expect_error("unsupported", ": pre_tokenizer.type", [](json& t) { t["pre_tokenizer"] = {{"type", "ByteLevel"}}; });
-    expect_error("unsupported", ": pre_tokenizer.pretokenizers",
-                 [](json& t) { t["pre_tokenizer"]["pretokenizers"].erase(1); });
+    expect_error("unsupported", ": pre_tokenizer.type", [](json& t) { t["pre_tokenizer"] = {{"type", "Whitespace"}}; });
     expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].pattern.Regex",
                  [](json& t) { step(t, 0)["pattern"]["Regex"] = "\\s+"; });
     expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].pattern", [](json& t) {
@@ -202,11 +199,114 @@ TEST(TokenizerJson, UnsupportedPreTokenizers) {
                  [](json& t) { step(t, 0)["behavior"] = "Removed"; });
     expect_error("unsupported", ": pre_tokenizer.pretokenizers[0].invert",
                  [](json& t) { step(t, 0)["invert"] = true; });
-    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].add_prefix_space",
-                 [](json& t) { step(t, 1)["add_prefix_space"] = true; });
-    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].use_regex",
-                 [](json& t) { step(t, 1).erase("use_regex"); });
-    expect_error("unsupported", ": pre_tokenizer.pretokenizers[1].type", [](json& t) { step(t, 1) = step(t, 0); });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers[2].type",
+                 [](json& t) { t["pre_tokenizer"]["pretokenizers"].push_back(step(t, 0)); });
+    for (const char* mark : {"", "ab"})
+        expect_error("format", ": pre_tokenizer.replacement", [&](json& t) {
+            t["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", mark}};
+        });
+    expect_error("unsupported", ": pre_tokenizer.prepend_scheme", [](json& t) {
+        t["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "last"}};
+    });
+    expect_error("unsupported", ": pre_tokenizer", [](json& t) {
+        t["pre_tokenizer"] = {{"type", "Digits"}, {"groups", 3}};
+    });
+}
+
+/// The same vocabulary as one of characters: of the ASCII ones and the bytes by name.
+json of_characters() {
+    json tree = tests::small_tokenizer();
+    json vocab;
+    for (int c = 32; c < 127; ++c) vocab[std::string(1, static_cast<char>(c))] = vocab.size();
+    for (const char* token : {"ab", "abc", "bc", "\u2581"}) vocab[token] = vocab.size();
+    constexpr char digits[] = "0123456789ABCDEF";
+    for (std::size_t byte = 0; byte < 256; ++byte)
+        vocab[std::string("<0x") + digits[byte / 16] + digits[byte % 16] + ">"] = vocab.size();
+    tree["model"]["vocab"] = vocab;
+    tree["model"]["byte_fallback"] = true;
+    tree["pre_tokenizer"] = nullptr;
+    tree["decoder"] = {{"type", "Sequence"},
+                       {"decoders", json::array({json{{"type", "ByteFallback"}}, json{{"type", "Fuse"}}})}};
+    drop_added(tree);
+    return tree;
+}
+
+TEST(TokenizerJson, StepsThatAskForMuch) {
+    const json replace = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", std::string(64, 'a')}};
+    json tree = tests::small_tokenizer();
+    tree["normalizer"] = {{"type", "Sequence"}, {"normalizers", json(std::vector<json>(16, replace))}};
+    const Tokenizer tokenizer = tests::tokenizer_of(tree);
+    EXPECT_EQ(tokenizer.encode("b").size(), 2u);
+    EXPECT_THROW((void)tokenizer.encode("aa"), UnsupportedError);  // 64^16 letters
+    expect_error("unsupported", ": normalizer.normalizers", [&](json& t) {
+        t["normalizer"] = {{"type", "Sequence"}, {"normalizers", json(std::vector<json>(17, replace))}};
+    });
+    expect_error("unsupported", ": normalizer.content", [&](json& t) {
+        t["normalizer"] = replace;
+        t["normalizer"]["content"] = std::string(65, 'a');
+    });
+    expect_error("unsupported", ": normalizer.prepend", [](json& t) {
+        t["normalizer"] = {{"type", "Prepend"}, {"prepend", std::string(65, 'a')}};
+    });
+    expect_error("unsupported", ": pre_tokenizer.pretokenizers", [](json& t) {
+        t["pre_tokenizer"]["pretokenizers"] = std::vector<json>(10'000, json{{"type", "Digits"}});
+    });
+}
+
+// Tokens, or merges, that all hash to one place would make reading them, and every lookup, take quadratic time.
+TEST(TokenizerJson, MadeUpCollisions) {
+    json tree = tests::small_tokenizer();
+    drop_added(tree);
+    const auto home = [](const std::string& bytes) { return detail::hash_bytes(bytes) & 0xFFFF; };
+    std::size_t found = 0;
+    for (std::uint64_t i = 0; found < 1'100; ++i) {
+        const std::string token = std::to_string(i * 7919);
+        if (token.size() > 1 && home(token) < 64) model(tree)["vocab"][token] = 259 + found++;
+    }
+    // The table has 65,536 slots then, and 17 tokens wish for each of 64 in a row.
+    for (std::size_t i = 0; i < 16'000; ++i) model(tree)["vocab"]["x" + std::to_string(i)] = 259 + found + i;
+    EXPECT_EQ(error_of(tree.dump()), (std::pair<std::string, std::string>("format", "t.json: model.vocab")));
+}
+
+TEST(TokenizerJson, ModelsOfCharacters) {
+    const Tokenizer tokenizer = tests::tokenizer_of(of_characters());
+    const auto ids = tokenizer.encode("abcab\u00e9");
+    ASSERT_EQ(ids.size(), 4u);
+    EXPECT_EQ(ids[0], tokenizer.id_of("abc"));
+    EXPECT_EQ(ids[1], tokenizer.id_of("ab"));
+    EXPECT_EQ(ids[2], tokenizer.id_of("<0xC3>"));
+    EXPECT_EQ(tokenizer.token_bytes(ids[2]), "\xC3");
+    EXPECT_EQ(tokenizer.decode(ids), "abcab\u00e9");
+    const auto fails = [](const char* kind, const char* where, const Change& change) {
+        json tree = of_characters();
+        change(tree);
+        EXPECT_EQ(error_of(tree.dump()), (std::pair<std::string, std::string>(kind, std::string("t.json: ") + where)));
+    };
+    fails("unsupported", "model.vocab", [](json& t) { model(t)["vocab"].erase("<0x7F>"); });
+    fails("unsupported", "model.byte_fallback", [](json& t) { model(t)["byte_fallback"] = false; });
+    fails("unsupported", "decoder.type", [](json& t) { t["decoder"] = {{"type", "ByteLevel"}}; });
+    const auto decoder = [&](const char* kind, const char* where, const json& steps) {
+        fails(kind, (std::string("decoder.decoders") + where).c_str(),
+              [&](json& t) { t["decoder"]["decoders"] = steps; });
+    };
+    const json fuse = {{"type", "Fuse"}}, fallback = {{"type", "ByteFallback"}};
+    const json strip = {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}};
+    const json replace = {{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}};
+    decoder("unsupported", "[0].type", json::array({strip}));
+    decoder("unsupported", "[2].type", json::array({fuse, strip, fuse}));
+    decoder("unsupported", "[1].type", json::array({fallback, replace}));
+    decoder("unsupported", "[1].type", json::array({fuse, replace}));
+    json broken = strip;
+    broken["stop"] = 1;
+    decoder("unsupported", "[1].stop", json::array({fuse, broken}));
+    broken = strip;
+    broken["content"] = "";
+    decoder("format", "[1].content", json::array({fuse, broken}));
+    broken = replace;
+    broken["pattern"] = {{"Regex", "x"}};
+    decoder("unsupported", "[0].pattern", json::array({broken}));
+    broken["pattern"] = {{"String", ""}};
+    decoder("unsupported", "[0].pattern.String", json::array({broken}));
 }
 
 TEST(TokenizerJson, TheUnknownPatternIsNamed) {
@@ -252,9 +352,6 @@ TEST(TokenizerJson, PostProcessors) {
 }
 
 TEST(TokenizerJson, AddedTokens) {
-    for (const char* field : {"single_word", "lstrip", "rstrip"})
-        expect_error("unsupported", (std::string(": added_tokens[0].") + field).c_str(),
-                     [&](json& t) { t["added_tokens"][0][field] = true; });
     expect_error("format", ": added_tokens[0].normalized", [](json& t) { t["added_tokens"][0].erase("normalized"); });
     expect_error("format", ": added_tokens[0].content", [](json& t) { t["added_tokens"][0]["content"] = ""; });
     expect_error("format", ": added_tokens[0].content", [](json& t) { t["added_tokens"][0].erase("content"); });
@@ -272,6 +369,10 @@ TEST(TokenizerJson, AddedTokens) {
             t["added_tokens"].push_back(added(id, content));
             t["added_tokens"].back()["normalized"] = true;
         }
+    });
+    expect_error("unsupported", ": added_tokens[0].content", [](json& t) {
+        t["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "<s>"}}}, {"content", ""}};
+        t["added_tokens"][0]["normalized"] = true;
     });
     json tree = tests::small_tokenizer();
     tree["added_tokens"].push_back(added(256, "ab"));  // one of the model's own

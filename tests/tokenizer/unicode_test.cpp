@@ -65,8 +65,22 @@ TEST(CharClasses, HaveAsManyMembersAsTheReference) {
 
 TEST(CharClasses, TheShortcutForAsciiAgreesWithTheTable) {
     for (char32_t code = 0; code < 0x80; ++code)
-        EXPECT_EQ(unicode::char_class(code),
-                  static_cast<CharClass>(unicode::range_value(unicode::data::classes, code)));
+        EXPECT_EQ(unicode::char_class(code), static_cast<CharClass>(unicode::detail::properties[code] & 3));
+}
+
+TEST(CharClasses, WordsAndDigitsOfTheReference) {
+    int words = 0, digits = 0;
+    for (char32_t code = 0; code < 0x110000; ++code) words += unicode::is_word(code), digits += unicode::is_digit(code);
+    EXPECT_GT(words, 140'000);
+    EXPECT_GT(digits, 1'800);
+    for (const char32_t code : {U'a', U'Z', U'0', U'_', U'\u00e9', U'\u0301', U'\u200d', U'\u4e00', U'\u0663'})
+        EXPECT_TRUE(unicode::is_word(code)) << static_cast<std::uint32_t>(code);
+    for (const char32_t code :
+         {U' ', U'-', U'\'', U'\u3000', U'\u00bd', char32_t{0x1F600}, char32_t{unicode::invalid_base + 0xFF}})
+        EXPECT_FALSE(unicode::is_word(code)) << static_cast<std::uint32_t>(code);
+    for (const char32_t code : {U'0', U'9', U'\u00b2', U'\u00bd', U'\u2167', U'\u0663'})
+        EXPECT_TRUE(unicode::is_digit(code));
+    for (const char32_t code : {U'a', U' ', U'\u4e00'}) EXPECT_FALSE(unicode::is_digit(code));
 }
 
 TEST(CharClasses, Samples) {

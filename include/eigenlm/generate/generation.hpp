@@ -66,7 +66,7 @@ class Generation {
           tokenizer_(detail::not_null(std::move(tokenizer), "generate: tokenizer")),
           session_(model, session_options(*detail::not_null(model, "generate: model"), prompt_, options_)),
           sampler_(resolve(options_, defaults.sampling), model->config().vocab_size, model->compute().kernels),
-          decoder_(*tokenizer_),
+          decoder_(*tokenizer_, {.continues = true}),
           stop_(options_.stop, tokenizer_->longest_token() + 4) {
         ids_.reserve(std::min(options_.max_new_tokens, session_.capacity()));
     }

@@ -9,17 +9,23 @@
 #include <vector>
 
 #include "../base/types.hpp"
+#include "unicode.hpp"
 #include "vocab.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// One token of tokenizer.json's added_tokens.
 struct AddedToken {
-    std::string content;      ///< UTF-8, not empty
-    std::string text;         ///< what is searched for and decoded to: the content, or its normalized form
-    TokenId id = no_token;    ///< its number
-    bool special = false;     ///< decode leaves it out on request
-    bool normalized = false;  ///< searched for in the normalized text
+    std::string content;       ///< UTF-8, not empty
+    std::string text;          ///< what is searched for and decoded to: the content, or its normalized form
+    TokenId id = no_token;     ///< its number
+    bool special = false;      ///< decode leaves it out on request
+    bool normalized = false;   ///< searched for in the normalized text
+    bool single_word = false;  ///< not found with a letter, digit or the like beside it
+    /// Takes the white space before it along, or the white space behind it.
+    /// @{
+    bool lstrip = false, rstrip = false;
+    /// @}
 };
 
 /// Finds a set of strings in a text: at each place the longest one, and no two overlap.
@@ -107,6 +113,74 @@ class AddedTokens {
 
   private:
     std::vector<AddedToken> tokens_;  // sorted by id
+};
+
+/// Cuts one kind of added tokens out of texts.
+class AddedTokenCutter {
+  public:
+    AddedTokenCutter() = default;
+    /// For those of `tokens` that are searched for in normalized text, or in text as it comes.
+    AddedTokenCutter(const AddedTokens& tokens, bool normalized) {
+        std::vector<std::pair<std::string, TokenId>> strings;
+        for (const AddedToken& token : tokens.all()) {
+            if (token.normalized != normalized || token.text.empty()) continue;
+            strings.emplace_back(token.text, token.id);
+            if (token.single_word || token.lstrip || token.rstrip) particular_.push_back(token);
+        }
+        matcher_ = StringMatcher(std::move(strings));
+    }
+
+    /// Calls plain(text, whether it is the beginning) for what stands between the tokens and found(id) for each token,
+    /// in order.
+    template <class Plain, class Found>
+    void operator()(std::string_view text, const Plain& plain, const Found& found) const {
+        std::size_t done = 0, spaces_end = 0;
+        for (std::size_t pos = 0; pos < text.size();) {
+            auto match = matcher_.find(text, pos);
+            if (match.id == no_token) break;
+            pos = match.end;
+            if (match.end <= done) continue;  // in the white space that one before took along
+            if (!particular_.empty() && !fits(text, match, done, spaces_end)) continue;
+            if (match.begin > done) plain(text.substr(done, match.begin - done), done == 0);
+            found(match.id);
+            done = match.end;
+        }
+        if (done < text.size()) plain(text.substr(done), done == 0);
+    }
+
+  private:
+    /// Applies what is particular about the token found: false where it stands within a word. `spaces_end`: the end of
+    /// the white space that was passed last, so that no white space is passed twice.
+    bool fits(std::string_view text, StringMatcher::Match& match, std::size_t done, std::size_t& spaces_end) const {
+        const auto it = std::lower_bound(particular_.begin(), particular_.end(), match.id,
+                                         [](const AddedToken& token, TokenId id) { return token.id < id; });
+        if (it == particular_.end() || it->id != match.id) return true;
+        if (it->single_word) {
+            if (match.begin > 0 && unicode::is_word(unicode::decode_utf8_before(text, match.begin).code)) return false;
+            if (match.end < text.size() && unicode::is_word(unicode::decode_utf8(text, match.end).code)) return false;
+        }
+        if (it->rstrip) {
+            if (match.end >= spaces_end) spaces_end = space_end(text, match.end);
+            match.end = spaces_end;
+        }
+        while (it->lstrip && match.begin > done) {
+            const auto before = unicode::decode_utf8_before(text, match.begin);
+            if (unicode::char_class(before.code) != unicode::CharClass::space) break;
+            match.begin -= before.length;
+        }
+        return true;
+    }
+    static std::size_t space_end(std::string_view text, std::size_t pos) {
+        while (pos < text.size()) {
+            const auto c = unicode::decode_utf8(text, pos);
+            if (unicode::char_class(c.code) != unicode::CharClass::space) break;
+            pos += c.length;
+        }
+        return pos;
+    }
+
+    StringMatcher matcher_;
+    std::vector<AddedToken> particular_;  // those for which a match is not all, by ascending id
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI

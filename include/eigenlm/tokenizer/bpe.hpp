@@ -1,7 +1,7 @@
 #pragma once
-// Byte pair encoding: a piece of text starts as single bytes, and neighbours are merged, the best-ranked pair first (of
-// equal pairs the leftmost), until no merge applies. Source: Sennrich et al. 2016 (arXiv:1508.07909), on bytes as in
-// GPT-2.
+// Byte pair encoding: a piece of text starts as single bytes or characters, and neighbours are merged, the best-ranked
+// pair first (of equal pairs the leftmost), until no merge applies. Source: Sennrich et al. 2016 (arXiv:1508.07909), on
+// bytes as in GPT-2, or on characters with single bytes for those that are no token, as SentencePiece has it.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -16,6 +16,8 @@
 
 #include "../base/error.hpp"
 #include "../base/types.hpp"
+#include "piece_cache.hpp"
+#include "unicode.hpp"
 #include "vocab.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -44,8 +46,12 @@ class MergeTable {
         Slot& slot = slots_[slot_of(left, right)];
         if (slot.left != no_token) return false;
         slot = {left, right, merge};
+        const auto at = static_cast<std::size_t>(&slot - slots_.data());
+        longest_way_ = std::max(longest_way_, (at - home_of(left, right)) & (slots_.size() - 1));
         return true;
     }
+    /// How many slots a lookup passes at most. Merges that somebody made up to collide would take quadratic time.
+    std::size_t longest_way() const { return longest_way_; }
     /// The merge of a pair; its rank is no_rank when there is none.
     Merge find(TokenId left, TokenId right) const { return slots_[slot_of(left, right)].merge; }
 
@@ -55,20 +61,24 @@ class MergeTable {
         Merge merge;
     };
 
-    std::size_t slot_of(TokenId left, TokenId right) const {
+    std::size_t home_of(TokenId left, TokenId right) const {
         const std::uint64_t key =
             std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
         const std::uint64_t mixed = key * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio: the high bits are well mixed
-        std::size_t slot = (mixed ^ mixed >> 32) & (slots_.size() - 1);
+        return (mixed ^ mixed >> 32) & (slots_.size() - 1);
+    }
+    std::size_t slot_of(TokenId left, TokenId right) const {
+        std::size_t slot = home_of(left, right);
         while (slots_[slot].left != no_token && (slots_[slot].left != left || slots_[slot].right != right))
             slot = (slot + 1) & (slots_.size() - 1);
         return slot;
     }
 
     std::vector<Slot> slots_ = std::vector<Slot>(1);
+    std::size_t longest_way_ = 0;
 };
 
-/// Working memory of Bpe::encode, to be reused from piece to piece.
+/// Working memory of Bpe::encode, to be reused from piece to piece. It remembers results: one object serves one Bpe.
 class BpeScratch {
     friend class Bpe;
     struct Symbol {
@@ -78,6 +88,26 @@ class BpeScratch {
     };
     std::vector<Symbol> symbols_;
     std::vector<std::uint64_t> queue_;  // a heap of rank << 32 | index of the left symbol, least first
+    PieceCache cache_;
+
+  public:
+    /// Makes room for a text of `bytes` to come.
+    void expect(std::size_t bytes) { cache_.expect(bytes); }
+};
+
+/// What a piece of text consists of before anything is merged.
+enum class Symbols : std::uint8_t {
+    bytes,       ///< its bytes, each of which is a token
+    characters,  ///< its characters; for one that is no token, its bytes, which have tokens named <0x00> to <0xFF>
+};
+
+/// How SentencePiece writes a space: U+2581.
+inline constexpr std::string_view word_begin = "\u2581";
+
+/// How a BPE works beside its vocabulary and merges.
+struct BpeOptions {
+    Symbols symbols = Symbols::bytes;  ///< what it starts from
+    bool ignore_merges = false;        ///< a piece that is a token is that token, whatever the merges say
 };
 
 /// The BPE model: a vocabulary and its merges.
@@ -86,47 +116,34 @@ class Bpe {
     /// Two neighbours: left, right.
     using Pair = std::pair<TokenId, TokenId>;
 
-    /// `merges` in order of rank. With `ignore_merges` a piece that is a token is that token, whatever the merges say.
-    /// `where` names the file and model for errors. Throws FormatError when a merge names an id that is not in the
-    /// vocabulary, stands there twice, or makes bytes that are no token; UnsupportedError when one of the 256 bytes is
-    /// no token (Hugging Face then drops such bytes from the text).
-    Bpe(Vocab vocab, std::span<const Pair> merges, bool ignore_merges, const std::string& where)
-        : vocab_(std::move(vocab)), merges_(merges.size()), ignore_merges_(ignore_merges) {
-        for (unsigned byte = 0; byte < 256; ++byte) {
-            const char c = static_cast<char>(byte);
-            byte_ids_[byte] = vocab_.find({&c, 1});
-            if (byte_ids_[byte] == no_token)
-                throw UnsupportedError(where + ".vocab", "no token for the single byte " + std::to_string(byte));
-        }
-        std::string bytes;
-        for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-            const auto [left, right] = merges[rank];
-            const auto fail = [&](const std::string& what) {
-                throw FormatError(where + ".merges[" + std::to_string(rank) + "]", what);
-            };
-            if (!vocab_.has(left) || !vocab_.has(right)) fail("merges a token that is not in the vocabulary");
-            bytes.assign(vocab_.bytes(left)).append(vocab_.bytes(right));
-            const TokenId merged = vocab_.find(bytes);
-            if (merged == no_token) fail("the merged token is not in the vocabulary");
-            if (!merges_.insert(left, right, {static_cast<std::uint32_t>(rank), merged})) fail("the same pair again");
-        }
+    /// `merges` in order of rank. `where` names the file and model for errors. Throws FormatError when a merge names an
+    /// id that is not in the vocabulary, stands there twice, or makes something that is no token; UnsupportedError when
+    /// one of the 256 bytes has no token (Hugging Face then drops such bytes from the text, or has an unknown token for
+    /// them).
+    Bpe(Vocab vocab, std::span<const Pair> merges, const BpeOptions& options, const std::string& where)
+        : vocab_(std::move(vocab)), merges_(merges.size()), options_(options) {
+        find_single_bytes(where);
+        for (std::size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, where);
+        cuts_words_ = options_.symbols == Symbols::characters && words_begin_tokens();
     }
 
-    /// The tokens it encodes to.
+    /// The tokens it encodes to, as its pieces spell them.
     const Vocab& vocab() const { return vocab_; }
+    /// What it starts from.
+    Symbols symbols() const { return options_.symbols; }
+    /// The token that stands for a byte by itself.
+    TokenId byte_id(unsigned char byte) const { return byte_ids_[byte]; }
 
-    /// Appends the tokens of `piece` (any bytes, below 4 GiB) to `ids`. O(n log n) for n bytes.
+    /// Appends the tokens of `piece` (any bytes, not empty) to `ids`. O(n log n) for n bytes. Throws ResourceError
+    /// above 4 GiB.
     void encode(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const {
-        if (ignore_merges_) {
-            if (const TokenId whole = vocab_.find(piece); whole != no_token) {
-                ids.push_back(whole);
-                return;
-            }
+        if (!cuts_words_) return encode_word(piece, scratch, ids);
+        // No token has a beginning of a word behind something else, so nothing merges across one.
+        for (std::size_t begin = 0; begin < piece.size();) {
+            const std::size_t end = word_end(piece, begin);
+            encode_word(piece.substr(begin, end - begin), scratch, ids);
+            begin = end;
         }
-        if (piece.size() <= short_piece)
-            encode_short(piece, ids);
-        else
-            encode_long(piece, scratch, ids);
     }
 
     /// Up to this many bytes a linear search for the best pair beats a heap, and quadratic time does not matter.
@@ -135,39 +152,139 @@ class Bpe {
   private:
     static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
-    void encode_short(std::string_view piece, std::vector<TokenId>& ids) const;
-    void encode_long(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const;
-    TokenId byte_id(char byte) const { return byte_ids_[static_cast<unsigned char>(byte)]; }
+    void find_single_bytes(const std::string& where);
+    void add_merge(Pair pair, std::size_t rank, const std::string& where);
+    bool words_begin_tokens() const;
+    static std::size_t word_end(std::string_view piece, std::size_t begin);
+
+    void encode_word(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const;
+    void merge_few(std::span<TokenId> symbols, std::vector<TokenId>& ids) const;
+    void merge_many(BpeScratch& scratch, std::vector<TokenId>& ids) const;
+    template <class Take>
+    void for_each_symbol(std::string_view piece, const Take& take) const;
     void push(BpeScratch& scratch, std::uint32_t left) const;
     void merge_at(BpeScratch& scratch, std::uint32_t left) const;
 
     Vocab vocab_;
     MergeTable merges_;
-    std::array<TokenId, 256> byte_ids_{};
-    bool ignore_merges_ = false;
+    BpeOptions options_;
+    std::array<TokenId, 256> byte_ids_{};   // the tokens of single bytes
+    std::array<TokenId, 128> ascii_ids_{};  // of ASCII characters, or no_token
+    bool cuts_words_ = false;
 };
 
-inline void Bpe::encode_short(std::string_view piece, std::vector<TokenId>& ids) const {
-    std::array<TokenId, short_piece> symbols;
+inline void Bpe::find_single_bytes(const std::string& where) {
+    constexpr char digits[] = "0123456789ABCDEF";
+    for (unsigned byte = 0; byte < 256; ++byte) {
+        const char c = static_cast<char>(byte);
+        const char name[] = {'<', '0', 'x', digits[byte / 16], digits[byte % 16], '>'};
+        const bool by_name = options_.symbols == Symbols::characters;
+        byte_ids_[byte] = vocab_.find(by_name ? std::string_view(name, 6) : std::string_view(&c, 1));
+        if (byte < 128) ascii_ids_[byte] = vocab_.find({&c, 1});
+        if (byte_ids_[byte] == no_token)
+            throw UnsupportedError(where + ".vocab", "no token for the single byte " + std::to_string(byte));
+    }
+}
+
+inline void Bpe::add_merge(Pair pair, std::size_t rank, const std::string& where) {
+    constexpr std::size_t longest_way = 1024;  // a few dozen, unless somebody made the merges up to collide
+    const auto [left, right] = pair;
+    const auto fail = [&](const std::string& what) {
+        throw FormatError(where + ".merges[" + std::to_string(rank) + "]", what);
+    };
+    if (!vocab_.has(left) || !vocab_.has(right)) fail("merges a token that is not in the vocabulary");
+    const TokenId merged = vocab_.find(std::string(vocab_.bytes(left)).append(vocab_.bytes(right)));
+    if (merged == no_token) fail("the merged token is not in the vocabulary");
+    if (!merges_.insert(left, right, {static_cast<std::uint32_t>(rank), merged})) fail("the same pair again");
+    if (merges_.longest_way() > longest_way) fail("the merges are made to collide");
+}
+
+/// Whether word_begin stands only at the beginning of tokens, there as often as it likes, and is a token itself.
+inline bool Bpe::words_begin_tokens() const {
+    for (TokenId id = 0; id < static_cast<TokenId>(vocab_.size()); ++id) {
+        if (!vocab_.has(id)) continue;
+        std::string_view rest = vocab_.bytes(id);
+        while (rest.starts_with(word_begin)) rest.remove_prefix(word_begin.size());
+        if (rest.find(word_begin) != std::string_view::npos) return false;
+    }
+    return vocab_.find(word_begin) != no_token;
+}
+
+inline std::size_t Bpe::word_end(std::string_view piece, std::size_t begin) {
+    std::size_t pos = begin;
+    while (piece.substr(pos).starts_with(word_begin)) pos += word_begin.size();
+    return std::min(piece.find(word_begin, pos), piece.size());
+}
+
+/// Calls take(id) for each symbol of `piece`.
+template <class Take>
+void Bpe::for_each_symbol(std::string_view piece, const Take& take) const {
+    if (options_.symbols == Symbols::bytes) {
+        for (const char byte : piece) take(byte_ids_[static_cast<unsigned char>(byte)]);
+        return;
+    }
+    for (std::size_t pos = 0; pos < piece.size();) {
+        const auto character = unicode::decode_utf8(piece, pos);
+        const std::string_view bytes = piece.substr(pos, character.length);
+        const TokenId id = character.code < 128 ? ascii_ids_[character.code] : vocab_.find(bytes);
+        if (id != no_token)
+            take(id);
+        else
+            for (const char byte : bytes) take(byte_ids_[static_cast<unsigned char>(byte)]);
+        pos += character.length;
+    }
+}
+
+inline void Bpe::encode_word(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+    PieceCache::Place place;
+    if (const auto known = scratch.cache_.find(piece, place); !known.empty()) {
+        ids.insert(ids.end(), known.begin(), known.end());
+        return;
+    }
+    const std::size_t before = ids.size();
+    const TokenId whole = options_.ignore_merges ? vocab_.find(piece) : no_token;
+    if (whole != no_token) {
+        ids.push_back(whole);
+    } else if (piece.size() <= short_piece) {
+        std::array<TokenId, short_piece> symbols;
+        std::size_t count = 0;
+        for_each_symbol(piece, [&](TokenId id) { symbols[count++] = id; });
+        merge_few({symbols.data(), count}, ids);
+    } else {
+        if (piece.size() >= none) throw ResourceError("Bpe::encode", "a piece of more than 4 GiB");
+        scratch.symbols_.clear();
+        for_each_symbol(piece, [&](TokenId id) {
+            const auto i = static_cast<std::uint32_t>(scratch.symbols_.size());
+            scratch.symbols_.push_back({id, i == 0 ? none : i - 1, i + 1, {}});
+        });
+        scratch.symbols_.back().next = none;
+        merge_many(scratch, ids);
+    }
+    scratch.cache_.insert(piece, place, std::span(ids).subspan(before));
+}
+
+/// Merges in place, and appends what is left to `ids`.
+inline void Bpe::merge_few(std::span<TokenId> symbols, std::vector<TokenId>& ids) const {
     std::array<MergeTable::Merge, short_piece> pairs;  // pairs[i]: of symbols i and i + 1
-    std::size_t count = piece.size();
-    for (std::size_t i = 0; i < count; ++i) symbols[i] = byte_id(piece[i]);
+    std::size_t count = symbols.size();
     for (std::size_t i = 0; i + 1 < count; ++i) pairs[i] = merges_.find(symbols[i], symbols[i + 1]);
     while (count > 1) {
-        const auto by_rank = [](const auto& a, const auto& b) { return a.rank < b.rank; };
-        const auto at = static_cast<std::size_t>(std::min_element(pairs.begin(), pairs.begin() + count - 1, by_rank) -
-                                                 pairs.begin());
+        std::size_t at = 0;
+        for (std::size_t i = 1; i + 1 < count; ++i)
+            if (pairs[i].rank < pairs[at].rank) at = i;
         if (pairs[at].rank == MergeTable::no_rank) break;
         symbols[at] = pairs[at].merged;
         --count;
-        std::move(symbols.begin() + at + 2, symbols.begin() + count + 1, symbols.begin() + at + 1);
+        std::copy(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 2,
+                  symbols.begin() + static_cast<std::ptrdiff_t>(count) + 1,
+                  symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
         if (at + 1 < count) {
-            std::move(pairs.begin() + at + 1, pairs.begin() + count, pairs.begin() + at);
+            std::copy(pairs.begin() + at + 1, pairs.begin() + count, pairs.begin() + at);
             pairs[at] = merges_.find(symbols[at], symbols[at + 1]);
         }
         if (at > 0) pairs[at - 1] = merges_.find(symbols[at - 1], symbols[at]);
     }
-    ids.insert(ids.end(), symbols.begin(), symbols.begin() + count);
+    ids.insert(ids.end(), symbols.begin(), symbols.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 inline void Bpe::push(BpeScratch& scratch, std::uint32_t left) const {
@@ -190,15 +307,11 @@ inline void Bpe::merge_at(BpeScratch& scratch, std::uint32_t left) const {
     if (symbols[left].previous != none) push(scratch, symbols[left].previous);
 }
 
-inline void Bpe::encode_long(std::string_view piece, BpeScratch& scratch, std::vector<TokenId>& ids) const {
+inline void Bpe::merge_many(BpeScratch& scratch, std::vector<TokenId>& ids) const {
     auto& symbols = scratch.symbols_;
     auto& queue = scratch.queue_;
-    const auto count = static_cast<std::uint32_t>(piece.size());
-    symbols.resize(count);
     queue.clear();
-    for (std::uint32_t i = 0; i < count; ++i)
-        symbols[i] = {byte_id(piece[i]), i == 0 ? none : i - 1, i + 1 == count ? none : i + 1, {}};
-    for (std::uint32_t i = 0; i < count; ++i) push(scratch, i);
+    for (std::uint32_t i = 0; i < symbols.size(); ++i) push(scratch, i);
     while (!queue.empty()) {
         std::pop_heap(queue.begin(), queue.end(), std::greater<>{});
         const std::uint64_t best = queue.back();
@@ -207,10 +320,7 @@ inline void Bpe::encode_long(std::string_view piece, BpeScratch& scratch, std::v
         const auto left = static_cast<std::uint32_t>(best);
         if (symbols[left].merge.rank == best >> 32) merge_at(scratch, left);
     }
-    for (std::uint32_t i = 0; i < count; i = symbols[i].next) {
-        ids.push_back(symbols[i].id);
-        if (symbols[i].next == none) break;
-    }
+    for (std::uint32_t i = 0; i != none; i = symbols[i].next) ids.push_back(symbols[i].id);
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI

@@ -13,23 +13,20 @@
 #include "../base/error.hpp"
 #include "../base/types.hpp"
 #include "../file/json.hpp"
-#include "byte_level.hpp"
 #include "vocab.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// What a tokenizer.json of a byte-level BPE holds, before anything but its grammar is checked.
+/// What a tokenizer.json with a BPE holds, before anything but its grammar is checked.
 struct TokenizerJson {
     nlohmann::json tree;  ///< everything but model.vocab and model.merges
     /// Whether the file has model.vocab and model.merges.
     /// @{
     bool has_vocab = false, has_merges = false;
     /// @}
-    VocabEntries vocab;  ///< model.vocab, as bytes
-    std::vector<std::pair<std::string, TokenId>>
-        not_bytes;            ///< its tokens outside of the byte-level alphabet, as written
-    std::string merge_bytes;  ///< model.merges: left, right, left, right, ... as bytes
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> merge_lengths;  ///< of the left and right parts in merge_bytes
+    VocabEntries vocab;      ///< model.vocab, as written
+    std::string merge_text;  ///< model.merges: left, right, left, right, ... as written
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> merge_lengths;  ///< of the left and right parts in merge_text
 };
 
 namespace detail {
@@ -139,13 +136,7 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
         return where_ + ": model.merges[" + std::to_string(out_.merge_lengths.size()) + "]";
     }
 
-    void add_token(TokenId id) {
-        bytes_.clear();
-        if (byte_level::append_bytes(token_, bytes_))
-            out_.vocab.add(bytes_, id, where_ + ": model.vocab");
-        else
-            out_.not_bytes.emplace_back(token_, id);
-    }
+    void add_token(TokenId id) { out_.vocab.add(token_, id, where_ + ": model.vocab"); }
 
     void add_merge(std::string_view text) {
         if (text.starts_with("#version")) return;  // the header of a merges.txt; Hugging Face skips it here too
@@ -160,20 +151,18 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<nlohmann::json> {
 
     void add_merge_part(std::string_view part) {
         if (parts_ == 2) wrong("a longer array");
-        const std::size_t before = out_.merge_bytes.size();
-        if (part.empty() || !byte_level::append_bytes(part, out_.merge_bytes))
-            throw FormatError(merge_where(), json_excerpt(part) + " is not a token in the byte-level alphabet");
-        const std::size_t length = out_.merge_bytes.size() - before;
-        if (length > UINT32_MAX) wrong("a part above 4 GiB");
-        lengths_[parts_++] = static_cast<std::uint32_t>(length);
+        if (part.empty()) wrong("an empty part");
+        if (part.size() > UINT32_MAX) wrong("a part above 4 GiB");
+        out_.merge_text += part;
+        lengths_[parts_++] = static_cast<std::uint32_t>(part.size());
     }
 
     TokenizerJson& out_;
     const std::string& where_;
     JsonTreeBuilder tree_;
     Place place_ = Place::tree;
-    std::string token_, bytes_;  // the vocabulary's key that waits for its id; a token's bytes
-    std::size_t parts_ = 0;      // of the merge being read
+    std::string token_;      // the vocabulary's key that waits for its id
+    std::size_t parts_ = 0;  // of the merge being read
     std::uint32_t lengths_[2] = {};
 };
 

@@ -29,9 +29,7 @@ inline constexpr std::uint32_t needs_nfc_flag = 0x100;
 constexpr bool between(char32_t code, char32_t first, char32_t count) { return code >= first && code - first < count; }
 
 /// Below U+0300 everything is its own NFC and has combining class 0.
-constexpr std::uint32_t normalization_of(char32_t code) {
-    return code < 0x300 ? 0 : range_value(data::normalization, code);
-}
+constexpr std::uint32_t normalization_of(char32_t code) { return code < 0x300 ? 0 : normalization[code]; }
 
 constexpr std::uint32_t combining_class(char32_t code) { return normalization_of(code) & 0xFF; }
 
@@ -76,43 +74,45 @@ inline std::optional<char32_t> compose(char32_t first, char32_t second) {
 /// Sorts every run of combining marks by class, stably; a run may be as long as the text.
 inline void order_marks(std::vector<char32_t>& chars) {
     const auto is_mark = [](char32_t c) { return combining_class(c) != 0; };
+    const auto before = [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); };
     for (auto begin = chars.begin(); begin != chars.end();) {
         begin = std::find_if(begin, chars.end(), is_mark);
         const auto end = std::find_if_not(begin, chars.end(), is_mark);
-        if (end - begin > 1)
-            std::stable_sort(begin, end,
-                             [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
+        if (end - begin > 64)
+            std::stable_sort(begin, end, before);
+        else  // by insertion: real runs are short, and stable_sort allocates
+            for (auto mark = begin; mark != end; ++mark)
+                std::rotate(std::upper_bound(begin, mark, *mark, before), mark, mark + 1);
         begin = end;
     }
 }
 
-/// Composes `chars`, decomposed and ordered, and appends the result to `out`.
-inline void append_composed(const std::vector<char32_t>& chars, std::string& out) {
-    std::vector<char32_t> composed;
-    std::optional<std::size_t> starter;  // index in `composed` of the last character of class 0
+/// Composes `chars`, decomposed and ordered, in place, and appends the result to `out`.
+inline void append_composed(std::vector<char32_t>& chars, std::string& out) {
+    std::size_t size = 0;                // of the result, which never outgrows what has been read
+    std::optional<std::size_t> starter;  // index in it of the last character of class 0
     std::uint32_t last_class = 0;        // of the character before this one, when it was not composed away
     for (const char32_t code : chars) {
         const std::uint32_t this_class = combining_class(code);
         if (starter && (last_class == 0 || last_class < this_class)) {
-            if (const auto one = compose(composed[*starter], code)) {
-                composed[*starter] = *one;
+            if (const auto one = compose(chars[*starter], code)) {
+                chars[*starter] = *one;
                 continue;
             }
         }
-        if (this_class == 0) starter = composed.size();
+        if (this_class == 0) starter = size;
         last_class = this_class;
-        composed.push_back(code);
+        chars[size++] = code;
     }
-    for (const char32_t code : composed) append_utf8(out, code);
+    for (std::size_t i = 0; i < size; ++i) append_utf8(out, chars[i]);
 }
 
 }  // namespace detail
 
-/// `text` in normalization form C. Takes linear time, apart from the sorting of runs of combining marks.
-inline std::string nfc(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    std::vector<char32_t> chars;
+/// `text` in normalization form C: itself where it is that already by the looks of each character, or else in `out`.
+/// Takes linear time, apart from the sorting of runs of combining marks. `chars` is working memory.
+inline std::string_view nfc(std::string_view text, std::string& out, std::vector<char32_t>& chars) {
+    out.clear();
     std::size_t copied = 0;    // text before this is in `out`
     std::size_t boundary = 0;  // start of the last boundary character
     for (std::size_t pos = 0; pos < text.size();) {
@@ -134,8 +134,14 @@ inline std::string nfc(std::string_view text) {
         detail::append_composed(chars, out);
         copied = boundary = pos;
     }
-    out.append(text, copied);
-    return out;
+    return copied == 0 ? text : std::string_view(out.append(text, copied));
+}
+
+/// The same as a string.
+inline std::string nfc(std::string_view text) {
+    std::string out;
+    std::vector<char32_t> chars;
+    return std::string(nfc(text, out, chars));
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI::unicode

@@ -1,140 +1,121 @@
 #pragma once
-// The split patterns: where text is cut into the pieces that are then encoded one by one.
-//
-// A pattern is known by its exact text in tokenizer.json and matched by code written for it. The semantics are those of
-// a backtracking regular expression engine: the first alternative that matches wins, and gives back characters only
-// where a later part of the same alternative needs them.
+// How a text is cut into pieces, none of which the model merges with another.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "../base/abi.hpp"
+#include "split_pattern.hpp"
 #include "unicode.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// The pattern of tiktoken's cl100k family, in the two forms that models use; they differ in how digits group.
-enum class SplitPattern : std::uint8_t {
-    qwen2,   ///< Qwen2, Qwen2.5: every digit is a piece
-    llama3,  ///< Llama 3: up to three digits are a piece
-};
-
-/// The pattern written as `regex` in tokenizer.json, if it is one of those known.
-constexpr std::optional<SplitPattern> split_pattern_of(std::string_view regex) {
-    if (regex ==
-        R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")
-        return SplitPattern::qwen2;
-    if (regex ==
-        R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)")
-        return SplitPattern::llama3;
-    return std::nullopt;
-}
-
-namespace detail {
-
-/// Matches the alternatives of a pattern at one place in a text.
-class PieceScanner {
+/// The pre-tokenizers of a tokenizer.json, in order: each cuts the pieces of the one before. (ByteLevel's other part,
+/// to write bytes as characters, is not done: the vocabulary is kept as bytes instead.)
+class PreTokenizer {
   public:
-    constexpr explicit PieceScanner(std::string_view text) : text_(text) {}
-
-    /// (?i:'s|'t|'re|'ve|'m|'ll|'d) at `pos`, where an apostrophe stands: the match's end, or `pos`.
-    constexpr std::size_t contraction(std::size_t pos) const {
-        const Next first = at(pos + 1), second = at(first.end);
-        switch (folded(first.code)) {
-            case U's':
-            case U't':
-            case U'm':
-            case U'd':
-                return first.end;
-            case U'r':
-            case U'v':
-                return folded(second.code) == U'e' ? second.end : pos;
-            case U'l':
-                return folded(second.code) == U'l' ? second.end : pos;
-            default:
-                return pos;
-        }
-    }
-
-    /// The end of the longest run of `wanted` from `pos`, of at most `limit` characters.
-    constexpr std::size_t run(unicode::CharClass wanted, std::size_t pos, std::size_t limit = SIZE_MAX) const {
-        for (std::size_t count = 0; pos < text_.size() && count < limit; ++count) {
-            const Next c = at(pos);
-            if (c.klass != wanted) break;
-            pos = c.end;
-        }
-        return pos;
-    }
-
-    /// [\r\n]* from `pos`.
-    constexpr std::size_t newlines(std::size_t pos) const {
-        while (pos < text_.size() && is_newline(static_cast<unsigned char>(text_[pos]))) ++pos;
-        return pos;
-    }
-
-    /// \s*[\r\n]+|\s+(?!\S)|\s+ at `pos`, where white space stands: through the last newline of the white space;
-    /// without one, all of it at the text's end and otherwise all but its last character, unless that is the only one.
-    constexpr std::size_t white_space(std::size_t pos) const {
-        std::size_t end = pos, last_start = pos, newline_end = pos;
-        while (end < text_.size()) {
-            const Next c = at(end);
-            if (c.klass != unicode::CharClass::space) break;
-            last_start = end;
-            end = c.end;
-            if (is_newline(c.code)) newline_end = end;
-        }
-        if (newline_end != pos) return newline_end;
-        return end == text_.size() || last_start == pos ? end : last_start;
-    }
-
-    struct Next {
-        char32_t code = 0;
-        unicode::CharClass klass = unicode::CharClass::other;
-        std::size_t end = 0;
+    /// Cuts where a pattern says.
+    struct Split {
+        SplitPattern pattern;  ///< which
     };
-    /// The character at `pos`; behind the text, something that nothing matches.
-    constexpr Next at(std::size_t pos) const {
-        if (pos >= text_.size()) return {unicode::invalid_base + 0x100, unicode::CharClass::space, pos};
-        const auto c = unicode::decode_utf8(text_, pos);
-        return {c.code, unicode::char_class(c.code), pos + c.length};
-    }
+    /// Cuts digits off from what is none.
+    struct Digits {
+        bool individual;  ///< and from each other
+    };
+    /// Puts a space in front of a piece that has none there.
+    struct PrefixSpace {};
+    /// Writes spaces as `mark`, puts one in front of a piece that has none there, and cuts before each.
+    struct Metaspace {
+        std::string mark;                             ///< one character
+        enum class Prepend { always, first, never };  ///< first: only to what the whole text begins with
+        Prepend prepend = Prepend::always;            ///< where it is put in front
+        bool split = true;                            ///< whether to cut at all
+    };
+    /// One of them.
+    using Step = std::variant<Split, Digits, PrefixSpace, Metaspace>;
 
-    static constexpr bool is_newline(char32_t code) { return code == U'\r' || code == U'\n'; }
+    /// Working memory, to be reused from text to text: what each step has rewritten.
+    using Buffers = std::vector<std::string>;
+
+    PreTokenizer() = default;
+    explicit PreTokenizer(std::vector<Step> steps) : steps_(std::move(steps)) {}
+
+    /// Calls piece(std::string_view), never with an empty one, for the pieces of `text` in order. `at_start`: whether
+    /// it is the beginning of what a caller gave, before added tokens were cut out.
+    template <class Piece>
+    void operator()(std::string_view text, bool at_start, Buffers& buffers, const Piece& piece) const {
+        if (buffers.size() < steps_.size()) buffers.resize(steps_.size());
+        run(0, text, at_start, buffers, piece);
+    }
 
   private:
-    /// Simple case folding as far as contractions need it: U+017F, the long s, is an s.
-    static constexpr char32_t folded(char32_t code) {
-        if (code >= U'A' && code <= U'Z') return code + (U'a' - U'A');
-        return code == 0x17F ? U's' : code;
+    template <class Piece>
+    void run(std::size_t at, std::string_view text, bool at_start, Buffers& buffers, const Piece& piece) const {
+        if (text.empty()) return;
+        if (at == steps_.size()) return piece(text);
+        const Step& step = steps_[at];
+        const char* const begin = text.data();
+        const auto next = [&](std::string_view part) {
+            run(at + 1, part, at_start && part.data() == begin, buffers, piece);
+        };
+        if (const auto* split = std::get_if<Split>(&step))
+            cut(
+                text, [&](std::size_t pos) { return piece_end(split->pattern, text, pos); }, next);
+        else if (const auto* digits = std::get_if<Digits>(&step))
+            cut(
+                text, [&](std::size_t pos) { return digits_end(text, pos, digits->individual); }, next);
+        else if (std::holds_alternative<PrefixSpace>(step))
+            run(at + 1, text[0] == ' ' ? text : std::string_view(buffers[at].assign(1, ' ').append(text)), at_start,
+                buffers, piece);
+        else
+            metaspace(*std::get_if<Metaspace>(&step), at, text, at_start, buffers, piece);
     }
 
-    std::string_view text_;
+    template <class End, class Next>
+    static void cut(std::string_view text, const End& end_of, const Next& next) {
+        for (std::size_t pos = 0; pos < text.size();) {
+            const std::size_t end = end_of(pos);
+            next(text.substr(pos, end - pos));
+            pos = end;
+        }
+    }
+
+    /// The end of the run of digits, or of others, that begins at `pos`.
+    static std::size_t digits_end(std::string_view text, std::size_t pos, bool individual) {
+        auto c = unicode::decode_utf8(text, pos);
+        const bool digit = unicode::is_digit(c.code);
+        do {
+            pos += c.length;
+            if (pos == text.size() || (digit && individual)) break;
+            c = unicode::decode_utf8(text, pos);
+        } while (unicode::is_digit(c.code) == digit);
+        return pos;
+    }
+
+    template <class Piece>
+    void metaspace(const Metaspace& step, std::size_t at, std::string_view text, bool at_start, Buffers& buffers,
+                   const Piece& piece) const {
+        const bool wanted =
+            step.prepend == Metaspace::Prepend::always || (step.prepend == Metaspace::Prepend::first && at_start);
+        std::string& out = buffers[at];
+        out.clear();
+        if (wanted && text[0] != ' ' && !text.starts_with(step.mark)) out = step.mark;
+        for (const char c : text) c == ' ' ? out.append(step.mark) : out.append(1, c);
+        if (!step.split) return run(at + 1, out, at_start, buffers, piece);
+        const std::string_view marked = out;
+        cut(
+            marked, [&](std::size_t pos) { return std::min(marked.find(step.mark, pos + 1), marked.size()); },
+            [&](std::string_view part) {
+                run(at + 1, part, at_start && part.data() == marked.data(), buffers, piece);
+            });
+    }
+
+    std::vector<Step> steps_;
 };
-
-}  // namespace detail
-
-/// Where the piece that starts at `pos` ends: pos < the result <= text.size(). Needs pos < text.size(). The pieces of a
-/// text are found by calling this again from each end; what stands before `pos` does not matter.
-constexpr std::size_t piece_end(SplitPattern pattern, std::string_view text, std::size_t pos) {
-    using enum unicode::CharClass;
-    const detail::PieceScanner scan(text);
-    const auto first = scan.at(pos);
-    if (first.code == U'\'') {
-        if (const std::size_t end = scan.contraction(pos); end != pos) return end;
-    }
-    // [^\r\n\p{L}\p{N}]?\p{L}+
-    if (first.klass == letter) return scan.run(letter, first.end);
-    if (first.klass == number) return scan.run(number, pos, pattern == SplitPattern::llama3 ? 3 : 1);
-    if (!scan.is_newline(first.code)) {
-        if (const std::size_t end = scan.run(letter, first.end); end != first.end) return end;
-    }
-    //  ?[^\s\p{L}\p{N}]+[\r\n]*
-    if (first.klass == other || first.code == U' ') {
-        const std::size_t end = scan.run(other, first.end);
-        if (first.klass == other || end != first.end) return scan.newlines(end);
-    }
-    return scan.white_space(pos);
-}
 
 }  // namespace eigenlm::inline EIGENLM_ABI

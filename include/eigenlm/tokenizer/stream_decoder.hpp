@@ -16,7 +16,7 @@ class StreamDecoder {
   public:
     /// `tokenizer` must outlive this object.
     explicit StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options = {})
-        : tokenizer_(&tokenizer), options_(options) {
+        : tokenizer_(&tokenizer), options_(options), state_(options.continues) {
         buffer_.reserve(tokenizer.longest_token() + 3);  // beside a token, at most 3 bytes of an unfinished character
     }
 
@@ -24,17 +24,18 @@ class StreamDecoder {
     /// bytes that no continuation can make UTF-8. Valid until the next call. Throws ArgumentError, with the stream
     /// unchanged, for an id that is no token.
     std::string_view push(TokenId id) {
-        const std::string_view bytes = tokenizer_->token_bytes(id);
+        (void)tokenizer_->token_bytes(id);
         drop_given();
-        if (!options_.skip_special_tokens || !tokenizer_->is_special(id)) buffer_ += bytes;
+        tokenizer_->append(id, options_, state_, buffer_);
         given_ = buffer_.size() - unicode::incomplete_utf8_suffix(buffer_);
         return {buffer_.data(), given_};
     }
 
-    /// The rest, an unfinished character's bytes, at the end of a text; the stream can then start anew. Valid until the
+    /// The rest, an unfinished character's bytes, at the end of a text; the stream then starts anew. Valid until the
     /// next call.
     std::string_view flush() {
         drop_given();
+        state_ = TextState(options_.continues);
         given_ = buffer_.size();
         return buffer_;
     }
@@ -47,6 +48,7 @@ class StreamDecoder {
 
     const Tokenizer* tokenizer_;
     DecodeOptions options_;
+    TextState state_;
     std::string buffer_;
     std::size_t given_ = 0;  // bytes at its start that the last call returned
 };

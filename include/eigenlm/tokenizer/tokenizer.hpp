@@ -2,7 +2,6 @@
 // The tokenizer of a model: text to token ids and back.
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -13,31 +12,44 @@
 #include <vector>
 
 #include "../base/error.hpp"
+#include "../base/parallel.hpp"
 #include "../base/types.hpp"
 #include "../file/file.hpp"
 #include "added_tokens.hpp"
 #include "bpe.hpp"
-#include "nfc.hpp"
+#include "normalizer.hpp"
 #include "pre_tokenizer.hpp"
+#include "token_text.hpp"
 #include "tokenizer_json.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// How a text becomes ids.
 struct EncodeOptions {
-    /// Put the tokens of the file's post-processor around the text (Llama 3: BOS before it). A text that already starts
-    /// with them gets them twice.
+    /// Put the tokens of the file's post-processor around the text (Llama 3: BOS before it). A text that begins with
+    /// those before it does not get them again.
     bool add_special_tokens = true;
 };
 
 /// How ids become a text.
 struct DecodeOptions {
-    /// Leave special tokens out of the text.
-    bool skip_special_tokens = true;
+    bool skip_special_tokens = true;  ///< leave special tokens out of the text
+    /// The text goes on from another one. Else it begins, and tokenizers that put a space in front of a text when they
+    /// encode it (Llama 2) drop one there.
+    bool continues = false;
+};
+
+/// Working memory of Tokenizer::encode, for who encodes many texts: one object a thread and tokenizer. Words seen
+/// before are found in it, and when it has grown nothing is allocated any more.
+class EncodeScratch {
+    friend class Tokenizer;
+    BpeScratch bpe_;
+    Normalizer::Buffers normalized_;
+    PreTokenizer::Buffers pieces_;
 };
 
 /// Gives the ids of Hugging Face's `tokenizers` for the same tokenizer.json. Immutable, so any number of threads may
-/// use one object. Pipeline: added tokens are cut out of the text, the rest is normalized and split by the pattern, and
+/// use one object. Pipeline: added tokens are cut out of the text, the rest is normalized and cut into pieces, and
 /// every piece is encoded by the model.
 ///
 /// Text is bytes. What is not UTF-8 is encoded byte by byte, and decoding gives back the bytes: without a normalizer
@@ -54,92 +66,86 @@ class Tokenizer {
     static Tokenizer from_json(std::string_view json, const std::string& where);
 
     /// The ids of `text`. The contents of added tokens, special ones too, are recognised wherever they stand in it.
-    /// Throws ArgumentError above 1 GiB.
-    std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const;
+    /// Throws ArgumentError above 1 GiB, UnsupportedError where a file's normalizer makes it 16 times as long.
+    std::vector<TokenId> encode(std::string_view text, EncodeOptions options = {}) const {
+        EncodeScratch scratch;
+        std::vector<TokenId> ids;
+        encode(text, ids, scratch, options);
+        return ids;
+    }
+    /// The same, in place of what is in `ids`.
+    void encode(std::string_view text, std::vector<TokenId>& ids, EncodeScratch& scratch,
+                EncodeOptions options = {}) const;
+    /// The ids of each of `texts`, computed on `threads` threads; 0: as many as the process may keep busy.
+    std::vector<std::vector<TokenId>> encode_batch(std::span<const std::string> texts, EncodeOptions options = {},
+                                                   std::size_t threads = 0) const;
 
-    /// The bytes of the tokens, one after the other. Hugging Face puts U+FFFD for what is not UTF-8 in them (half a
-    /// character at the end, say); here it stays as it is. An added token gives its content, in normalized form if that
-    /// is searched for. (Hugging Face takes a content like "né" for byte-level text and gives the broken bytes of
-    /// that.) Throws ArgumentError for an id that is no token.
+    /// What the tokens say, one after the other. Hugging Face puts U+FFFD for what is not UTF-8 in it (half a character
+    /// at the end, say); here it stays as it is. An added token gives its content, in normalized form if that is
+    /// searched for. (Hugging Face takes a content like "né" for byte-level text and gives the broken bytes of that.)
+    /// Throws ArgumentError for an id that is no token.
     std::string decode(std::span<const TokenId> ids, DecodeOptions options = {}) const {
         std::string text;
-        for (const TokenId id : ids)
-            if (!options.skip_special_tokens || !is_special(id)) text += token_bytes(id);
+        TextState state(options.continues);
+        for (const TokenId id : ids) append(id, options, state, text);
         return text;
     }
+    /// Appends what a token says where `state` is in a text, which may be nothing. Throws ArgumentError, with both
+    /// unchanged, for an id that is no token.
+    void append(TokenId id, DecodeOptions options, TextState& state, std::string& text) const {
+        check(id);
+        if (!options.skip_special_tokens || !texts_.is_special(id)) texts_.append(id, state, text);
+    }
 
-    /// The bytes of one token, valid as long as the tokenizer. Throws ArgumentError for an id that is no token.
-    std::string_view token_bytes(TokenId id) const {
-        if (bpe_.vocab().has(id)) return bpe_.vocab().bytes(id);
-        if (const AddedToken* token = added_.find(id)) return token->text;
-        throw ArgumentError("token id",
-                            std::to_string(id) + " is not in the vocabulary (size " + std::to_string(size()) + ")");
-    }
+    /// What one token says within a text, valid as long as the tokenizer. Throws ArgumentError for an id that is no
+    /// token.
+    std::string_view token_bytes(TokenId id) const { return check(id), texts_[id]; }
     /// Whether `id` is a token. A model's logits may have ids that are none.
-    bool contains(TokenId id) const { return bpe_.vocab().has(id) || added_.find(id) != nullptr; }
+    bool contains(TokenId id) const { return texts_.has(id); }
     /// Whether `id` is an added token marked as special. False for ids that are no token.
-    bool is_special(TokenId id) const {
-        const AddedToken* token = added_.find(id);
-        return token != nullptr && token->special;
-    }
-    /// The token that is exactly these bytes: an added one, by its content in the file, or else one of the model.
-    std::optional<TokenId> id_of(std::string_view bytes) const {
-        if (const AddedToken* token = added_.find(bytes)) return token->id;
-        const TokenId id = bpe_.vocab().find(bytes);
+    bool is_special(TokenId id) const { return texts_.has(id) && texts_.is_special(id); }
+    /// The token that is written like this: an added one, by its content in the file, or else one of the model, by its
+    /// bytes (in a byte-level vocabulary) or its name ("\u2581the" and "<0x0A>" in one of characters).
+    std::optional<TokenId> id_of(std::string_view written) const {
+        if (const AddedToken* token = added_.find(written)) return token->id;
+        const TokenId id = bpe_.vocab().find(written);
         return id == no_token ? std::nullopt : std::optional(id);
     }
     /// One more than the largest id. (A model's embedding may have more rows.)
-    std::size_t size() const { return std::max(bpe_.vocab().size(), added_.size()); }
+    std::size_t size() const { return texts_.size(); }
     /// The length in bytes of the longest token.
-    std::size_t longest_token() const { return longest_token_; }
+    std::size_t longest_token() const { return texts_.longest(); }
 
   private:
     explicit Tokenizer(TokenizerParts&& parts);
 
-    void encode_plain(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const;
-    void encode_normalized(std::string_view text, BpeScratch& scratch, std::vector<TokenId>& ids) const;
+    void check(TokenId id) const {
+        if (!texts_.has(id))
+            throw ArgumentError("token id",
+                                std::to_string(id) + " is not in the vocabulary (size " + std::to_string(size()) + ")");
+    }
+    void encode_plain(std::string_view text, bool at_start, EncodeScratch& scratch, std::vector<TokenId>& ids) const;
 
     Bpe bpe_;
     AddedTokens added_;
-    StringMatcher in_text_;        // added tokens that are searched for in the text as it came
-    StringMatcher in_normalized_;  // ... and after normalization
-    bool nfc_ = false;
-    SplitPattern split_ = SplitPattern::qwen2;
+    AddedTokenCutter in_text_;        // added tokens that are searched for in the text as it came
+    AddedTokenCutter in_normalized_;  // ... and after normalization
+    Normalizer normalizer_;
+    PreTokenizer pre_tokenizer_;
     SpecialFrame frame_;
-    std::size_t longest_token_ = 0;
+    TokenTexts texts_;
 };
-
-namespace detail {
-
-/// Calls plain(text) for what stands between the matches of `matcher` and found(id) for each match, in order.
-template <class Plain, class Found>
-void split_at_matches(const StringMatcher& matcher, std::string_view text, Plain&& plain, Found&& found) {
-    for (std::size_t pos = 0; pos < text.size();) {
-        const auto match = matcher.find(text, pos);
-        if (match.begin > pos) plain(text.substr(pos, match.begin - pos));
-        if (match.id != no_token) found(match.id);
-        pos = match.end;
-    }
-}
-
-}  // namespace detail
 
 #if EIGENLM_DEFINE_LARGE
 EIGENLM_LARGE Tokenizer::Tokenizer(TokenizerParts&& parts)
     : bpe_(std::move(parts.bpe)),
       added_(std::move(parts.added)),
-      nfc_(parts.nfc),
-      split_(parts.split),
+      in_text_(added_, false),
+      in_normalized_(added_, true),
+      normalizer_(std::move(parts.normalizer)),
+      pre_tokenizer_(std::move(parts.pre_tokenizer)),
       frame_(std::move(parts.frame)),
-      longest_token_(bpe_.vocab().longest()) {
-    std::vector<std::pair<std::string, TokenId>> in_text, in_normalized;
-    for (const AddedToken& token : added_.all()) {
-        longest_token_ = std::max(longest_token_, token.text.size());
-        (token.normalized ? in_normalized : in_text).emplace_back(token.text, token.id);
-    }
-    in_text_ = StringMatcher(std::move(in_text));
-    in_normalized_ = StringMatcher(std::move(in_normalized));
-}
+      texts_(bpe_, added_, std::move(parts.decoding)) {}
 
 EIGENLM_LARGE Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) {
     return Tokenizer(read_tokenizer_json(json, where));
@@ -151,37 +157,45 @@ EIGENLM_LARGE Tokenizer Tokenizer::load(const std::filesystem::path& path) {
     return from_json(read_text(file), file.string());
 }
 
-EIGENLM_LARGE std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-    constexpr std::size_t limit = std::size_t{1} << 30;  // NFC at most triples it, and a piece has 32-bit positions
+EIGENLM_LARGE void Tokenizer::encode(std::string_view text, std::vector<TokenId>& ids, EncodeScratch& scratch,
+                                     EncodeOptions options) const {
+    constexpr std::size_t limit = std::size_t{1} << 30;  // normalizers triple it, and tokens take four times that
     if (text.size() > limit)
         throw ArgumentError("Tokenizer::encode",
                             "expected at most 1 GiB of text, found " + std::to_string(text.size()) + " bytes");
-    std::vector<TokenId> ids;
-    BpeScratch scratch;
-    if (options.add_special_tokens) ids = frame_.before;
-    detail::split_at_matches(
-        in_text_, text, [&](std::string_view plain) { encode_plain(plain, scratch, ids); },
+    ids.clear();
+    scratch.bpe_.expect(text.size());
+    in_text_(
+        text, [&](std::string_view plain, bool at_start) { encode_plain(plain, at_start, scratch, ids); },
         [&](TokenId id) { ids.push_back(id); });
-    if (options.add_special_tokens) ids.insert(ids.end(), frame_.after.begin(), frame_.after.end());
-    return ids;
+    if (!options.add_special_tokens) return;
+    const auto& before = frame_.before;
+    const bool there = ids.size() >= before.size() && std::equal(before.begin(), before.end(), ids.begin());
+    if (!there) ids.insert(ids.begin(), before.begin(), before.end());
+    ids.insert(ids.end(), frame_.after.begin(), frame_.after.end());
 }
 
-EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, BpeScratch& scratch,
+EIGENLM_LARGE void Tokenizer::encode_plain(std::string_view text, bool at_start, EncodeScratch& scratch,
                                            std::vector<TokenId>& ids) const {
-    const std::string normalized = nfc_ ? unicode::nfc(text) : std::string();
-    detail::split_at_matches(
-        in_normalized_, nfc_ ? std::string_view(normalized) : text,
-        [&](std::string_view plain) { encode_normalized(plain, scratch, ids); },
+    const auto encode_piece = [&](std::string_view piece) { bpe_.encode(piece, scratch.bpe_, ids); };
+    in_normalized_(
+        normalizer_(text, scratch.normalized_),
+        [&](std::string_view plain, bool first) {
+            pre_tokenizer_(plain, at_start && first, scratch.pieces_, encode_piece);
+        },
         [&](TokenId id) { ids.push_back(id); });
 }
 
-EIGENLM_LARGE void Tokenizer::encode_normalized(std::string_view text, BpeScratch& scratch,
-                                                std::vector<TokenId>& ids) const {
-    for (std::size_t pos = 0; pos < text.size();) {
-        const std::size_t end = piece_end(split_, text, pos);
-        bpe_.encode(text.substr(pos, end - pos), scratch, ids);
-        pos = end;
-    }
+EIGENLM_LARGE std::vector<std::vector<TokenId>> Tokenizer::encode_batch(std::span<const std::string> texts,
+                                                                        EncodeOptions options,
+                                                                        std::size_t threads) const {
+    std::vector<std::vector<TokenId>> all(texts.size());
+    ThreadPool pool(threads);
+    std::vector<EncodeScratch> scratch(pool.size());
+    pool.for_each(texts.size(), 1, [&](std::size_t begin, std::size_t end, std::size_t thread) {
+        for (std::size_t i = begin; i < end; ++i) encode(texts[i], all[i], scratch[thread], options);
+    });
+    return all;
 }
 #endif
 

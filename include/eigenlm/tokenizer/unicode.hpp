@@ -58,6 +58,15 @@ constexpr Character decode_utf8(std::string_view text, std::size_t pos) {
     return {code, length};
 }
 
+/// The character that ends at text[pos]; 0 < pos <= text.size().
+constexpr Character decode_utf8_before(std::string_view text, std::size_t pos) {
+    for (std::size_t length = 1; length <= 4 && length <= pos; ++length) {
+        const Character c = decode_utf8(text, pos - length);
+        if (c.code < invalid_base && c.length == length) return c;
+    }
+    return {invalid_base + static_cast<unsigned char>(text[pos - 1]), 1};
+}
+
 /// Appends the UTF-8 form of `code`, or the single byte that an invalid_base code point stands for.
 inline void append_utf8(std::string& out, char32_t code) {
     const auto put = [&](char32_t byte) { out.push_back(static_cast<char>(byte)); };
@@ -93,13 +102,40 @@ constexpr std::size_t incomplete_utf8_suffix(std::string_view text) {
     return 0;
 }
 
-/// The value that a table of (first code point << 11) | value holds for `code`.
+namespace detail {
+
+/// Looks up tables of (first code point << 11) | value: sorted, the first entry's code point is 0, and each value holds
+/// up to the next entry's code point. An index by blocks of 128 code points leaves a few entries to search.
 template <std::size_t N>
-constexpr std::uint32_t range_value(const std::uint32_t (&table)[N], char32_t code) {
-    const auto* next =
-        std::upper_bound(std::begin(table), std::end(table), static_cast<std::uint32_t>(code) << 11 | 0x7FF);
-    return *(next - 1) & 0x7FF;  // the table starts with code point 0
-}
+class RangeTable {
+  public:
+    constexpr explicit RangeTable(const std::uint32_t (&entries)[N]) : entries_(entries) {
+        static_assert(N < 0x10000);
+        std::size_t at = 0;
+        for (std::size_t block = 0; block < std::size(starts_); ++block) {
+            while (at + 1 < N && entries[at + 1] >> (11 + block_bits) < block) ++at;
+            while (at + 1 < N && entries[at + 1] >> 11 <= block << block_bits) ++at;
+            starts_[block] = static_cast<std::uint16_t>(at);
+        }
+    }
+    /// The value of `code`, up to invalid_base + 0xFF.
+    constexpr std::uint32_t operator[](char32_t code) const {
+        std::size_t at = starts_[code >> block_bits];
+        while (at + 1 < N && entries_[at + 1] >> 11 <= code) ++at;
+        return entries_[at] & 0x7FF;
+    }
+
+  private:
+    static constexpr unsigned block_bits = 7;
+
+    const std::uint32_t (&entries_)[N];
+    std::uint16_t starts_[(invalid_base + 0x100) >> block_bits] = {};  // the last entry at or before a block's start
+};
+
+inline constexpr RangeTable properties(data::properties);
+inline constexpr RangeTable normalization(data::normalization);
+
+}  // namespace detail
 
 /// Which of `\p{L}`, `\p{N}` and `\s` (White_Space) a character is in; they are disjoint. The values are
 /// unicode_data.hpp's.
@@ -113,7 +149,12 @@ constexpr CharClass char_class(char32_t code) {
         if (code >= U'0' && code <= U'9') return CharClass::number;
         return code == U' ' || (code >= 9 && code <= 13) ? CharClass::space : CharClass::other;
     }
-    return static_cast<CharClass>(range_value(data::classes, code));
+    return static_cast<CharClass>(detail::properties[code] & 3);
 }
+
+/// `\w`: what single_word looks for beside an added token.
+constexpr bool is_word(char32_t code) { return (detail::properties[code] & data::word) != 0; }
+/// What the Digits pre-tokenizer takes for a digit: numeric characters of a newer Unicode than `\p{N}`'s.
+constexpr bool is_digit(char32_t code) { return (detail::properties[code] & data::digit) != 0; }
 
 }  // namespace eigenlm::inline EIGENLM_ABI::unicode

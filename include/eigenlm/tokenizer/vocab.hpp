@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 
 #include "../base/error.hpp"
 #include "../base/types.hpp"
+#include "hash.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -87,7 +87,9 @@ class Vocab {
     /// The bytes of a token; has(id) must hold. Valid as long as the vocabulary.
     std::string_view bytes(TokenId id) const { return view(by_id_[static_cast<std::size_t>(id)]); }
     /// The token with exactly these bytes, or no_token.
-    TokenId find(std::string_view bytes) const { return slots_.empty() ? no_token : slots_[slot_of(bytes)]; }
+    TokenId find(std::string_view bytes) const {
+        return slots_.empty() ? no_token : slots_[slot_of(bytes, detail::hash_bytes(bytes))];
+    }
 
   private:
     struct Span {
@@ -95,11 +97,15 @@ class Vocab {
         std::uint32_t length = 0;  // 0: no token has this id
     };
 
+    /// Tokens that a lookup passes at most. In vocabularies that grew by themselves it is a few dozen; those that
+    /// somebody made up to collide would take quadratic time.
+    static constexpr std::size_t max_distance = 1024;
+
     std::string_view view(const Span& span) const { return {arena_.data() + span.offset, span.length}; }
 
     /// Where a token with these bytes is, or would go. At most half of the slots are in use.
-    std::size_t slot_of(std::string_view bytes) const {
-        std::size_t slot = std::hash<std::string_view>{}(bytes) & (slots_.size() - 1);
+    std::size_t slot_of(std::string_view bytes, std::uint64_t hash) const {
+        std::size_t slot = hash & (slots_.size() - 1);
         while (slots_[slot] != no_token && this->bytes(slots_[slot]) != bytes) slot = (slot + 1) & (slots_.size() - 1);
         return slot;
     }
@@ -109,7 +115,10 @@ class Vocab {
         if (span.length != 0) throw FormatError(where, "two tokens have the id " + std::to_string(entry.id));
         if (entry.length == 0) throw FormatError(where, "token " + std::to_string(entry.id) + " is empty");
         span = {entry.offset, entry.length};
-        const std::size_t slot = slot_of(view(span));
+        const std::uint64_t hash = detail::hash_bytes(view(span));
+        const std::size_t slot = slot_of(view(span), hash);
+        if (((slot - hash) & (slots_.size() - 1)) > max_distance)
+            throw FormatError(where, "its tokens are made to collide: " + std::to_string(max_distance) + " in a row");
         if (slots_[slot] != no_token)
             throw FormatError(where, "tokens " + std::to_string(slots_[slot]) + " and " + std::to_string(entry.id) +
                                          " are the same bytes");

@@ -1,4 +1,4 @@
-#include "eigenlm/tokenizer/pre_tokenizer.hpp"
+#include "eigenlm/tokenizer/split_pattern.hpp"
 
 #include <gtest/gtest.h>
 
