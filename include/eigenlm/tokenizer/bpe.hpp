@@ -123,7 +123,8 @@ class Bpe {
     Bpe(Vocab vocab, std::span<const Pair> merges, const BpeOptions& options, const std::string& where)
         : vocab_(std::move(vocab)), merges_(merges.size()), options_(options) {
         find_single_bytes(where);
-        for (std::size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, where);
+        TokenId merged = no_token;
+        for (std::size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, merged, where);
         cuts_words_ = options_.symbols == Symbols::characters && words_begin_tokens();
     }
 
@@ -153,7 +154,8 @@ class Bpe {
     static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
     void find_single_bytes(const std::string& where);
-    void add_merge(Pair pair, std::size_t rank, const std::string& where);
+    void add_merge(Pair pair, std::size_t rank, TokenId& merged, const std::string& where);
+    bool is_joined(TokenId whole, TokenId left, TokenId right) const;
     bool words_begin_tokens() const;
     static std::size_t word_end(std::string_view piece, std::size_t begin);
 
@@ -186,14 +188,24 @@ inline void Bpe::find_single_bytes(const std::string& where) {
     }
 }
 
-inline void Bpe::add_merge(Pair pair, std::size_t rank, const std::string& where) {
+/// Whether a token says what two say together.
+inline bool Bpe::is_joined(TokenId whole, TokenId left, TokenId right) const {
+    if (!vocab_.has(whole)) return false;
+    const std::string_view text = vocab_.bytes(whole), a = vocab_.bytes(left), b = vocab_.bytes(right);
+    return text.size() == a.size() + b.size() && text.starts_with(a) && text.ends_with(b);
+}
+
+/// `merged`: what the merge before has made; becomes what this one makes.
+inline void Bpe::add_merge(Pair pair, std::size_t rank, TokenId& merged, const std::string& where) {
     constexpr std::size_t longest_way = 1024;  // a few dozen, unless somebody made the merges up to collide
     const auto [left, right] = pair;
     const auto fail = [&](const std::string& what) {
         throw FormatError(where + ".merges[" + std::to_string(rank) + "]", what);
     };
     if (!vocab_.has(left) || !vocab_.has(right)) fail("merges a token that is not in the vocabulary");
-    const TokenId merged = vocab_.find(std::string(vocab_.bytes(left)).append(vocab_.bytes(right)));
+    if (!is_joined(merged, left, right)) merged = merged + 1;  // files have them in the order of their ids
+    if (!is_joined(merged, left, right))
+        merged = vocab_.find(std::string(vocab_.bytes(left)).append(vocab_.bytes(right)));
     if (merged == no_token) fail("the merged token is not in the vocabulary");
     if (!merges_.insert(left, right, {static_cast<std::uint32_t>(rank), merged})) fail("the same pair again");
     if (merges_.longest_way() > longest_way) fail("the merges are made to collide");

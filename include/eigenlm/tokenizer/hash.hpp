@@ -16,8 +16,9 @@ inline std::uint64_t hash_bytes(std::string_view bytes) {
     constexpr std::uint64_t odd = 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
     std::uint64_t hash = bytes.size() * odd;
     const auto mix = [&hash](std::uint64_t word) {
-        hash = (hash ^ word) * odd;
-        hash ^= hash >> 32;
+        __extension__ typedef unsigned __int128 Wide;
+        const Wide product = static_cast<Wide>(hash ^ word) * odd;  // its halves together depend on every bit
+        hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     };
     const char* at = bytes.data();
     std::size_t left = bytes.size();
@@ -28,7 +29,7 @@ inline std::uint64_t hash_bytes(std::string_view bytes) {
     std::uint64_t word = 0;
     if (left != 0) std::memcpy(&word, at, left);
     mix(word);
-    return hash ^ hash >> 29;
+    return hash;
 }
 
 }  // namespace detail

@@ -36,32 +36,55 @@ struct TokenizerParts {
 
 namespace detail {
 
-inline Bpe read_bpe(const JsonObject& model, const TokenizerJson& json, ModelVocab&& from) {
-    std::vector<Bpe::Pair> pairs;
-    pairs.reserve(json.merge_lengths.size());
-    const std::string_view text = json.merge_text;
-    std::size_t offset = 0;
-    std::string bytes;
-    const auto part = [&](std::uint32_t length) {
-        const std::string_view written = text.substr(offset, length);
-        const auto fail = [&](const char* what) {
-            throw FormatError(model.path("merges") + "[" + std::to_string(pairs.size()) + "]",
-                              json_excerpt(written) + what);
+/// The merges' parts, left, right, left, right, ..., as the vocabulary spells them.
+class MergeParts {
+  public:
+    /// Throws FormatError for what is not written in the vocabulary's alphabet.
+    MergeParts(const JsonObject& model, const TokenizerJson& json, Symbols symbols) : where_(model.path("merges")) {
+        parts_.reserve(2 * json.merge_lengths.size());
+        std::string_view rest = json.merge_text;
+        const auto take = [&](std::uint32_t length) {
+            const std::size_t begin = bytes_.size();
+            if (symbols == Symbols::characters)
+                bytes_ += rest.substr(0, length);
+            else if (!byte_level::append_bytes(rest.substr(0, length), bytes_))
+                fail(parts_.size(), rest.substr(0, length), "is not a token in the byte-level alphabet");
+            rest.remove_prefix(length);
+            const std::string_view part = std::string_view(bytes_).substr(begin);
+            parts_.push_back({Vocab::hash(part), begin, part.size()});
         };
-        offset += length;
-        bytes.clear();
-        if (from.symbols == Symbols::characters)
-            bytes = written;
-        else if (!byte_level::append_bytes(written, bytes))
-            fail(" is not a token in the byte-level alphabet");
-        const TokenId id = from.vocab.find(bytes);
-        if (id == no_token) fail(" is not in the vocabulary");
-        return id;
-    };
-    for (const auto& [left, right] : json.merge_lengths) {
-        const TokenId left_id = part(left);
-        pairs.emplace_back(left_id, part(right));
+        for (const auto& [left, right] : json.merge_lengths) take(left), take(right);
     }
+
+    /// Their ids. Throws FormatError for parts that are no tokens.
+    std::vector<Bpe::Pair> find(const Vocab& vocab) const {
+        std::vector<Bpe::Pair> pairs(parts_.size() / 2);
+        for (std::size_t i = 0; i < parts_.size(); ++i) {
+            if (i + Vocab::ahead < parts_.size()) vocab.prefetch(parts_[i + Vocab::ahead].hash);
+            const std::string_view part = std::string_view(bytes_).substr(parts_[i].begin, parts_[i].size);
+            const TokenId id = vocab.find(part, parts_[i].hash);
+            if (id == no_token) fail(i, part, "is not in the vocabulary");
+            (i % 2 == 0 ? pairs[i / 2].first : pairs[i / 2].second) = id;
+        }
+        return pairs;
+    }
+
+  private:
+    struct Part {
+        std::uint64_t hash;
+        std::size_t begin, size;
+    };
+
+    [[noreturn]] void fail(std::size_t part, std::string_view text, const char* what) const {
+        throw FormatError(where_ + "[" + std::to_string(part / 2) + "]", json_excerpt(text) + " " + what);
+    }
+
+    std::string where_, bytes_;
+    std::vector<Part> parts_;
+};
+
+inline Bpe read_bpe(const JsonObject& model, const TokenizerJson& json, ModelVocab&& from) {
+    const auto pairs = MergeParts(model, json, from.symbols).find(from.vocab);
     const BpeOptions options{from.symbols, model.boolean_or("ignore_merges", false)};
     return Bpe(std::move(from.vocab), pairs, options, model.where());
 }
