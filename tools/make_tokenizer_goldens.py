@@ -121,9 +121,18 @@ def tiny_smollm(rng):
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
     tokenizer.decoder = decoders.ByteLevel()
     train_bytes(tokenizer, rng, 600)
+    tokenizer = Tokenizer.from_str(json.dumps(with_merges(tokenizer, [("1", "2"), ("3", "4")])))  # never reached
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
     tokenizer.add_tokens([AddedToken("<both>", lstrip=True, rstrip=True, single_word=True)])
     return json.loads(tokenizer.to_str())
+
+
+def with_merges(tokenizer, merges):
+    tree = json.loads(tokenizer.to_str())
+    for left, right in merges:
+        tree["model"]["vocab"][left + right] = len(tree["model"]["vocab"])
+        tree["model"]["merges"].append([left, right])
+    return tree
 
 
 def train_bytes(tokenizer, rng, vocab_size):
@@ -141,10 +150,7 @@ def characters(rng, vocab_size):
     # Latin, Greek and Cyrillic; what else the goldens have falls back to bytes.
     known = ("".join(ch for ch in text if ord(ch) < 0x500) for text in training_text(rng))
     tokenizer.train_from_iterator(known, trainer)
-    tree = json.loads(tokenizer.to_str())
-    for spaces in ["▁▁", "▁▁▁▁"]:
-        tree["model"]["vocab"][spaces] = len(tree["model"]["vocab"])
-        tree["model"]["merges"].append([spaces[: len(spaces) // 2]] * 2)
+    tree = with_merges(tokenizer, [("▁", "▁"), ("▁▁", "▁▁"), ("1", "2"), ("5", "e")])
     tree["added_tokens"] = []
     tokenizer = Tokenizer.from_str(json.dumps(tree))
     tokenizer.add_special_tokens(first[:3])
@@ -190,7 +196,18 @@ def tiny_metaspace(rng):
     return json.loads(tokenizer.to_str())
 
 
-FAMILIES = [tiny_qwen2, tiny_llama3, tiny_gpt2, tiny_smollm, tiny_llama2, tiny_mistral, tiny_metaspace]
+def tiny_digits(rng):
+    """Digits in runs, then Metaspace in front of the beginning only."""
+    tokenizer = characters(rng, 700)
+    metaspace = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=False), metaspace])
+    tokenizer.decoder = decoders.Sequence(SENTENCEPIECE_DECODERS)
+    return json.loads(tokenizer.to_str())
+
+
+FAMILIES = [
+    tiny_qwen2, tiny_llama3, tiny_gpt2, tiny_smollm, tiny_llama2, tiny_mistral, tiny_metaspace, tiny_digits
+]
 
 
 def random_char(rng):

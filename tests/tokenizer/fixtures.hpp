@@ -17,8 +17,8 @@ namespace eigenlm::tests {
 inline std::filesystem::path tokenizer_data() { return std::filesystem::path(EIGENLM_TEST_DATA_DIR) / "tokenizers"; }
 
 /// The small tokenizers there: a pipeline each.
-inline constexpr const char* families[] = {"tiny_qwen2",  "tiny_llama3",  "tiny_gpt2",     "tiny_smollm",
-                                           "tiny_llama2", "tiny_mistral", "tiny_metaspace"};
+inline constexpr const char* families[] = {"tiny_qwen2",  "tiny_llama3",  "tiny_gpt2",      "tiny_smollm",
+                                           "tiny_llama2", "tiny_mistral", "tiny_metaspace", "tiny_digits"};
 
 /// One JSON value per line.
 inline std::vector<nlohmann::json> read_json_lines(const std::filesystem::path& path) {

@@ -25,6 +25,9 @@ class TinyTokenizer : public ::testing::TestWithParam<const char*> {
   protected:
     std::filesystem::path folder_ = tests::tokenizer_data() / GetParam();
     Tokenizer tokenizer_ = Tokenizer::load(folder_);
+    /// Those with Metaspace: a space at a text's beginning is as if the tokenizer had put it there.
+    bool loses_spaces_ = folder_.filename() == "tiny_metaspace" || folder_.filename() == "tiny_mistral" ||
+                         folder_.filename() == "tiny_digits";
 };
 INSTANTIATE_TEST_SUITE_P(Families, TinyTokenizer, ::testing::ValuesIn(tests::families),
                          [](const auto& family) { return std::string(family.param); });
@@ -66,8 +69,7 @@ TEST_P(TinyTokenizer, AnyBytesComeBack) {
         if (normalizes) text = unicode::nfc(text);
         std::string back = tokenizer_.decode(ids, {.skip_special_tokens = false});
         if (name == "tiny_gpt2" && !text.starts_with(' ') && !text.empty()) text.insert(0, 1, ' ');
-        if (name == "tiny_metaspace" || name == "tiny_mistral")  // spaces at the beginning are lost
-            text.erase(0, text.find_first_not_of(' ')), back.erase(0, back.find_first_not_of(' '));
+        if (loses_spaces_) text.erase(0, text.find_first_not_of(' ')), back.erase(0, back.find_first_not_of(' '));
         ASSERT_EQ(back, text);
     }
 }
@@ -119,9 +121,7 @@ TEST_P(TinyTokenizer, AMegabyteWordAndAMegabyteOfSpaces) {
         while (text.size() < (1u << 20)) text += unit;
         std::string back = tokenizer_.decode(tokenizer_.encode(text));
         if (GetParam() == std::string("tiny_gpt2") && unit != " ") back.erase(0, 1);
-        const bool loses_spaces =
-            GetParam() == std::string("tiny_metaspace") || GetParam() == std::string("tiny_mistral");
-        if (unit == " " && loses_spaces)
+        if (unit == " " && loses_spaces_)
             EXPECT_EQ(back.find_first_not_of(' '), std::string::npos);
         else
             EXPECT_TRUE(back == text) << unit;
