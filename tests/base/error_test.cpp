@@ -34,6 +34,7 @@ TEST(Error, EveryKindHasATypeAndAName) {
     expect_kind<eigenlm::StateError>(ErrorKind::state, "state");
     expect_kind<eigenlm::CancelledError>(ErrorKind::cancelled, "cancelled");
     expect_kind<eigenlm::ResourceError>(ErrorKind::resource, "resource");
+    expect_kind<eigenlm::TemplateError>(ErrorKind::render, "render");
 }
 
 }  // namespace

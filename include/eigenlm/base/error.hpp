@@ -19,11 +19,13 @@ enum class ErrorKind {
     state,        ///< a call that the object cannot take now: a full context, a session in use by another thread
     cancelled,    ///< the caller's stop token asked to stop
     resource,     ///< memory or threads could not be had
+    render,       ///< a chat template refuses what it was given, or fails with it, or takes more than it may
 };
 
 /// The field's name of a kind: "io", "format", ...
 constexpr const char* to_string(ErrorKind kind) noexcept {
-    constexpr const char* names[] = {"io", "format", "unsupported", "argument", "state", "cancelled", "resource"};
+    constexpr const char* names[] = {"io", "format", "unsupported", "argument", "state", "cancelled", "resource",
+                                     "render"};
     return names[static_cast<int>(kind)];
 }
 
@@ -74,6 +76,7 @@ using ArgumentError = ErrorOf<ErrorKind::argument>;        ///< see ErrorKind::a
 using StateError = ErrorOf<ErrorKind::state>;              ///< see ErrorKind::state
 using CancelledError = ErrorOf<ErrorKind::cancelled>;      ///< see ErrorKind::cancelled
 using ResourceError = ErrorOf<ErrorKind::resource>;        ///< see ErrorKind::resource
+using TemplateError = ErrorOf<ErrorKind::render>;          ///< see ErrorKind::render
 
 namespace detail {
 
