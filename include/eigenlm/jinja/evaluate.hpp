@@ -57,6 +57,13 @@ class Interpreter {
         context_.write(text.size());
         *out_ += text;
     }
+    /// Filter and call blocks write nothing but strings.
+    void write_text(const Statement& statement, const Value& value) {
+        context_.at = statement.at;
+        if (!value.is(Type::string))
+            context_.fail(std::string("expected a string to write, found '") + type_name(value) + "'");
+        write(text_of(value));
+    }
     /// What `work` writes.
     template <class Work>
     Value captured(const Work& work) {
@@ -231,9 +238,7 @@ EIGENLM_LARGE Interpreter::Flow Interpreter::run_filter(const Statement& stateme
     Value text = captured([&] { flow = run(statement.bodies[0]); });
     if (flow != Flow::on) return flow;  // nothing is written then
     captured_ = std::move(text);
-    const Value value = evaluate(statement.expressions[0]);
-    context_.at = statement.at;
-    write(to_text(context_, value));
+    write_text(statement, evaluate(statement.expressions[0]));
     return Flow::on;
 }
 
@@ -276,9 +281,7 @@ EIGENLM_LARGE Interpreter::Flow Interpreter::run_with(const Statement& statement
 
 EIGENLM_LARGE void Interpreter::run_call(const Statement& statement) {
     const Value caller(Type::macro, std::make_shared<Macro>(&context_, statement, scope_));
-    const Value value = call(statement.expressions[0], &caller);
-    context_.at = statement.at;
-    write(to_text(context_, value));
+    write_text(statement, call(statement.expressions[0], &caller));
 }
 
 EIGENLM_LARGE void Interpreter::check_namespaces(const Expression& target) {

@@ -66,7 +66,8 @@ inline Value global_dict(Context& context, const Value&, const Bound& given) {
 inline Value global_namespace(Context& context, const Value& self, const Bound& given) {
     const auto space = std::make_shared<Space>(&context);
     context.keep(space);
-    for (const auto& [name, value] : global_dict(context, self, given).as<Dict>().entries)
+    const Value attributes = global_dict(context, self, given);
+    for (const auto& [name, value] : attributes.as<Dict>().entries)
         if (name.is(Type::string)) space->set(text_of(name), value);
     return Value(Type::space, space);
 }

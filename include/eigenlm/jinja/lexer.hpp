@@ -172,6 +172,7 @@ EIGENLM_LARGE bool Lexer::data_token(Token& token) {
 }
 
 EIGENLM_LARGE void Lexer::comment() {
+    if (pos_ == source_.size()) return;  // jinja2 does not mind
     const std::size_t end = source_.find("#}", pos_);
     if (end == std::string_view::npos) fail(pos_, "missing end of comment tag");
     const char mark = end > pos_ ? source_[end - 1] : '\0';
@@ -199,7 +200,9 @@ EIGENLM_LARGE bool Lexer::raw_token(Token& token) {
         state_ = State::data;
         return !token.text.empty();
     }
-    fail(pos_, "missing end of raw directive");
+    if (pos_ < source_.size()) fail(pos_, "missing end of raw directive");
+    state_ = State::data;
+    return false;
 }
 
 EIGENLM_LARGE bool Lexer::tag_end(Token& token) {

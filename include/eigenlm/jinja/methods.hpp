@@ -44,8 +44,14 @@ inline Value zero_filled(Context& context, const Value& self, const Bound& argum
 inline Value swapped_case(Context& context, const Value& self, const Bound&) {
     std::string out;
     const std::string& text = text_of(self);
-    for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length)
-        append_in_case(out, text, pos, has_flag(character_at(text, pos).code, data::upper) ? Case::lower : Case::upper);
+    for (std::size_t pos = 0; pos < text.size();) {
+        const auto [code, length] = character_at(text, pos);
+        if (has_flag(code, data::upper | data::lower))
+            append_in_case(out, text, pos, has_flag(code, data::upper) ? Case::lower : Case::upper);
+        else
+            out.append(text, pos, length);
+        pos += length;
+    }
     return text_like(context, self, std::move(out));
 }
 

@@ -140,6 +140,9 @@ class Printer {
     std::vector<const Space*> open_;  // a namespace may hold itself
 };
 
+/// "<Macro 'name'>"; scope.hpp knows macros.
+EIGENLM_LARGE std::string repr_of_macro(const Value& macro);
+
 /// What repr prints of a value without items.
 inline std::string repr_of_one(const Value& value) {
     switch (value.type()) {
@@ -158,6 +161,8 @@ inline std::string repr_of_one(const Value& value) {
             const std::string step = range.step == 1 ? "" : ", " + std::to_string(range.step);
             return "range(" + std::to_string(range.start) + ", " + std::to_string(range.stop) + step + ")";
         }
+        case Type::macro:
+            return repr_of_macro(value);
         default:  // Python adds an address
             return std::string("<") + type_name(value) + " object>";
     }

@@ -6,9 +6,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "print.hpp"
 #include "sequence.hpp"
 #include "syntax.hpp"
 
@@ -48,6 +50,14 @@ struct Macro : Object {
     const Statement* definition;   ///< a macro, or a call block
     std::shared_ptr<Scope> scope;  ///< where its body finds variables
 };
+
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE std::string repr_of_macro(const Value& macro) {
+    const Statement& definition = *macro.as<Macro>().definition;
+    const bool named = definition.type == StatementType::macro;
+    return "<Macro " + (named ? repr_of(std::string_view(definition.name)) : "anonymous") + ">";
+}
+#endif
 
 /// Of Type::loop: a loop that runs.
 struct Loop : Object {
