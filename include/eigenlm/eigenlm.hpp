@@ -13,6 +13,9 @@
 /// @namespace eigenlm::byte_level
 /// How vocabularies in JSON files write tokens that are arbitrary bytes.
 
+/// @namespace eigenlm::jinja
+/// The language of chat templates: parsing, values, rendering. ChatTemplate is what programs use of it.
+
 #include "base/abi.hpp"       // platform, version, the name of the binary interface
 #include "base/error.hpp"     // the exceptions
 #include "base/types.hpp"     // token ids, rows of numbers, 16-bit floats
@@ -31,7 +34,37 @@
 #include "file/shards.hpp"       // the same, in several files
 #include "file/checkpoint.hpp"   // a model folder
 
+#include "jinja/text.hpp"        // characters as Python knows them
+#include "jinja/context.hpp"     // one rendering, and what it may use
+#include "jinja/value.hpp"       // Python's values
+#include "jinja/compare.hpp"     // == and <, and dicts
+#include "jinja/print.hpp"       // str and repr
+#include "jinja/sequence.hpp"    // iteration, slices, in
+#include "jinja/arguments.hpp"   // arguments of calls
+#include "jinja/format.hpp"      // one value in a format
+#include "jinja/format_text.hpp"  // % and {}
+#include "jinja/arithmetic.hpp"  // + - * / and the like
+#include "jinja/string_methods.hpp"  // what strings can do
+#include "jinja/methods.hpp"     // all methods, by type
+#include "jinja/lookup.hpp"      // a.b and a[b]
+#include "jinja/to_json.hpp"     // JSON <-> values
+#include "jinja/tests.hpp"       // is ...
+#include "jinja/number_filters.hpp"    // | int, round
+#include "jinja/sequence_filters.hpp"  // | map, sort
+#include "jinja/filters.hpp"     // all filters
+#include "jinja/globals.hpp"     // range, namespace, raise_exception
+#include "jinja/lexer.hpp"       // text -> tokens
+#include "jinja/syntax.hpp"      // what templates are parsed into
+#include "jinja/expressions.hpp"  // tokens -> expressions
+#include "jinja/parser.hpp"      // tokens -> statements
+#include "jinja/scopes.hpp"      // which variable a name means
+#include "jinja/scope.hpp"       // variables while rendering
+#include "jinja/evaluate.hpp"    // statements
+#include "jinja/evaluate_expression.hpp"  // expressions
+#include "jinja/template.hpp"    // all of it together
+
 #include "tokenizer/tokenizer.hpp"       // text <-> ids
+#include "tokenizer/chat_template.hpp"   // a conversation -> text
 #include "tokenizer/stream_decoder.hpp"  // ids -> whole characters, as they come
 
 #include "kernels/cpu.hpp"       // levels

@@ -132,7 +132,18 @@ def tokenizers():
         write("tokenizer", name, json.dumps(tree).encode(), text)
 
 
+def templates():
+    """Our chat templates, and small ones with everything that the language has."""
+    for path in sorted((goldens.parent / "chat_templates").glob("*.jinja")):
+        write("template", path.stem, path.read_bytes())
+    lines = (goldens.parent / "templates" / "language.jsonl").read_text().splitlines()[1:]
+    sources = [json.loads(line)["template"] for line in lines if '"error"' not in line]
+    for i in range(0, 1100, 55):  # the first ones go through the language in its order
+        write("template", f"language-{i:04}", "\n".join(sources[i : i + 55]).encode())
+
+
 configs()
 headers()
 indices()
 tokenizers()
+templates()

@@ -5,8 +5,8 @@
 set -euo pipefail
 seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- safetensors index config tokenizer
 cd "$(dirname "$0")/../.."
+[ $# -gt 0 ] || set -- $(basename -s _fuzzer.cpp -a tests/fuzz/*_fuzzer.cpp)
 cmake --workflow --preset fuzz
 
 # The targets write every input into a folder: in memory, where there is such a place.
@@ -20,7 +20,9 @@ mkdir -p build/fuzz/broken
 for target in "$@"; do
     echo "== $target"
     mkdir -p "build/fuzz/found/$target"
+    dictionary=json
+    [ "$target" != template ] || dictionary=jinja
     "build/fuzz/tests/fuzz/${target}_fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
-        -dict=tests/fuzz/json.dict -artifact_prefix="build/fuzz/broken/$target-" -print_final_stats=1 \
+        -dict="tests/fuzz/$dictionary.dict" -artifact_prefix="build/fuzz/broken/$target-" -print_final_stats=1 \
         "build/fuzz/found/$target" "tests/fuzz/corpus/$target"
 done

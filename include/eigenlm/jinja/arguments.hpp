@@ -24,7 +24,7 @@ class Bound;
 
 /// Something that templates know by name and call.
 struct Builtin {
-    std::string_view name;                                              ///< in templates
+    std::string_view name;                                               ///< in templates
     Value (*call)(Context&, const Value& self, const Bound& arguments);  ///< `self`: what it is a filter or method of
     /// The parameters' names, with spaces between them. "/" is one without a name, and "*" at the end takes all others.
     std::string_view parameters = "";

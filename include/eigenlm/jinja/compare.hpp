@@ -17,9 +17,9 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 
 /// The name of a value's type in Python, for messages.
 inline const char* type_name(const Value& value) {
-    constexpr const char* names[] = {"Undefined", "NoneType",  "bool", "int",   "float",     "str",
-                                     "list",      "tuple",     "view", "iterator", "dict",   "range",
-                                     "Namespace", "LoopContext", "function", "Macro", "Joiner", "Cycler"};
+    constexpr const char* names[] = {"Undefined", "NoneType",    "bool",     "int",      "float",  "str",
+                                     "list",      "tuple",       "view",     "iterator", "dict",   "range",
+                                     "Namespace", "LoopContext", "function", "Macro",    "Joiner", "Cycler"};
     return names[static_cast<std::size_t>(value.type())];
 }
 
@@ -34,7 +34,7 @@ struct Dict : Object {
           entries(std::move(all)),
           by_hash(std::move(keys_by_hash)) {}
 
-    Entries entries;                                              ///< in the order they were added
+    Entries entries;                                             ///< in the order they were added
     std::vector<std::pair<std::uint64_t, std::size_t>> by_hash;  ///< where keys are
 };
 
@@ -42,8 +42,7 @@ inline bool equal(Context& context, const Value& a, const Value& b);
 
 /// -1, 0 or 1 as a is less than, equal to or more than b; 2 when one is not a number.
 inline int compare_numbers(const Value& a, const Value& b) {
-    if (a.is_integral() && b.is_integral())
-        return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
+    if (a.is_integral() && b.is_integral()) return a.integer() < b.integer() ? -1 : a.integer() > b.integer() ? 1 : 0;
     const auto exact = [](const Value& v) {  // has all 64 bits, unlike double
         return v.is_integral() ? static_cast<long double>(v.integer()) : static_cast<long double>(v.real());
     };

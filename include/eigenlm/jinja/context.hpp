@@ -16,10 +16,10 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 
 /// What a rendering may use. A conversation of a hundred thousand tokens needs less than a hundredth of it.
 struct Limits {
-    std::size_t steps = 4'000'000;                  ///< nodes evaluated, values visited, 64 bytes looked at
-    std::size_t memory = std::size_t{64} << 20;     ///< bytes of the values that exist at one time
-    std::size_t output = std::size_t{32} << 20;     ///< bytes written, those into variables and by macros included
-    std::size_t depth = 400;                        ///< expressions, statements and macros inside one another
+    std::size_t steps = 4'000'000;               ///< nodes evaluated, values visited, 64 bytes looked at
+    std::size_t memory = std::size_t{64} << 20;  ///< bytes of the values that exist at one time
+    std::size_t output = std::size_t{32} << 20;  ///< bytes written, those into variables and by macros included
+    std::size_t depth = 400;                     ///< expressions, statements and macros inside one another
 };
 
 /// No list or dict holds others more than this many levels deep.

@@ -171,8 +171,7 @@ EIGENLM_LARGE Interpreter::Flow Interpreter::run(const Statement& statement) {
         case StatementType::assign_block:
             return run_block_assignment(statement);
         case StatementType::macro:
-            scope_->at(statement.place) =
-                Value(Type::macro, std::make_shared<Macro>(&context_, statement, scope_));
+            scope_->at(statement.place) = Value(Type::macro, std::make_shared<Macro>(&context_, statement, scope_));
             return Flow::on;
         case StatementType::call:
             run_call(statement);

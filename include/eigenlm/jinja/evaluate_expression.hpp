@@ -94,7 +94,8 @@ EIGENLM_LARGE Value Interpreter::loop_attribute(const Value& value, const std::s
     if (name == "depth0") return Value::of(loop.depth0);
     if (name == "previtem") return loop.index0 == 0 ? Value::undefined(name) : loop.before;
     if (name == "nextitem") return peek(loop) ? loop.ahead.front() : Value::undefined(name);
-    if (const Builtin* method = find_builtin(detail::loop_methods, name)) return make_function(context_, *method, value);
+    if (const Builtin* method = find_builtin(detail::loop_methods, name))
+        return make_function(context_, *method, value);
     return Value::undefined(name);
 }
 
@@ -198,7 +199,8 @@ EIGENLM_LARGE Value Interpreter::collection(const Expression& expression) {
     for (const Expression& part : expression.parts) parts.push_back(evaluate(part));
     context_.at = expression.at;
     if (expression.operation != Operation::dict)
-        return make_items(context_, std::move(parts), expression.operation == Operation::list ? Type::list : Type::tuple);
+        return make_items(context_, std::move(parts),
+                          expression.operation == Operation::list ? Type::list : Type::tuple);
     Entries entries;
     for (std::size_t i = 0; i < parts.size(); i += 2) entries.emplace_back(parts[i], parts[i + 1]);
     return make_dict(context_, std::move(entries));
@@ -250,14 +252,16 @@ EIGENLM_LARGE Arguments Interpreter::arguments(const Expression& call) {
         out.named.emplace_back(call.names[i], evaluate(call.parts[first_named + i]));
     const std::size_t first_star = first_named + call.names.size();
     if (call.star)
-        for (Value& item : items_of(context_, evaluate(call.parts[first_star]))) out.positional.push_back(std::move(item));
+        for (Value& item : items_of(context_, evaluate(call.parts[first_star])))
+            out.positional.push_back(std::move(item));
     if (!call.double_star) return out;
     const Value more = evaluate(call.parts.back());
     if (!more.is(Type::dict)) context_.fail("the argument behind ** must be a mapping");
     for (const auto& [name, value] : more.as<Dict>().entries) {
         if (!name.is(Type::string)) context_.fail("keywords must be strings");
         for (const Named& given : out.named)
-            if (given.first == text_of(name)) context_.fail("multiple values for keyword argument '" + given.first + "'");
+            if (given.first == text_of(name))
+                context_.fail("multiple values for keyword argument '" + given.first + "'");
         context_.step(out.named.size() / 16 + 1);
         out.named.emplace_back(text_of(name), value);
     }

@@ -386,7 +386,8 @@ EIGENLM_LARGE Expression ExpressionParser::subscribed(Expression value) {
         std::vector<Expression> parts = parts_of(std::move(value));
         parts.push_back(indices.empty() ? constant(at, Value::none()) : std::move(indices[0]));
         while (parts.size() < 4) {
-            const bool given = skip_sign(":") && !current_.is_sign(":") && !current_.is_sign("]") && !current_.is_sign(",");
+            const bool given =
+                skip_sign(":") && !current_.is_sign(":") && !current_.is_sign("]") && !current_.is_sign(",");
             parts.push_back(given ? expression() : constant(current_.at, Value::none()));
         }
         if (current_.is_sign(",")) lexer_.unsupported(current_.at, "slices among several indices");
@@ -418,7 +419,8 @@ EIGENLM_LARGE void ExpressionParser::arguments(Expression& call) {
             ensure(double_stars.empty());
             if (call.names.size() == 255) lexer_.unsupported(current_.at, "more than 255 keyword arguments");
             call.names.push_back(advance().text);
-            if (std::count(call.names.begin(), call.names.end(), call.names.back()) > 1) fail("keyword argument repeated");
+            if (std::count(call.names.begin(), call.names.end(), call.names.back()) > 1)
+                fail("keyword argument repeated");
             advance();
             named.push_back(expression());
         } else {

@@ -20,7 +20,7 @@ namespace detail {
 template <class Change>
 Value change_text(Context& context, const Value& self, const Change& change) {
     const Value text = to_text_value(context, self);
-    context.scan(text_of(text).size());
+    context.scan(24 * text_of(text).size());
     return make_text(context, change(std::string_view(text_of(text))), text.as<Text>().safe);
 }
 
@@ -30,7 +30,9 @@ inline std::string title_words(std::string_view text) {
     bool begins = true;
     for (std::size_t pos = 0; pos < text.size();) {
         const auto [code, length] = character_at(text, pos);
-        const bool separates = is_space(code) || (code < 0x80 && std::string_view("-({[<").find(static_cast<char>(code)) != std::string_view::npos);
+        const bool separates =
+            is_space(code) ||
+            (code < 0x80 && std::string_view("-({[<").find(static_cast<char>(code)) != std::string_view::npos);
         if (separates) {
             out += text.substr(pos, length);
             pos += length;
@@ -43,7 +45,8 @@ inline std::string title_words(std::string_view text) {
             std::size_t end = pos;
             while (end < text.size()) {
                 const Character next = character_at(text, end);
-                if (is_space(next.code) || (next.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(next.code)) != std::string_view::npos))
+                if (is_space(next.code) || (next.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(
+                                                                    next.code)) != std::string_view::npos))
                     break;
                 end += next.length;
             }
@@ -66,11 +69,11 @@ inline Value filter_indent(Context& context, const Value& self, const Bound& arg
         indention.assign(width > 0 ? static_cast<std::size_t>(width) : 0, ' ');
     }
     const std::string text = text_of(self) + "\n";
-    context.scan(text.size());
+    context.scan(4 * text.size());
     const bool blank = arguments.truth(2);
     std::string out = arguments.truth(1) ? indention : "";
     bool first = true;
-    for (const std::string_view line : lines_of(text, false)) {
+    for (const std::string_view line : lines_of(context, text, false)) {
         if (!first) {
             out.push_back('\n');
             if (blank || !line.empty()) out += indention;
@@ -85,11 +88,12 @@ inline Value filter_indent(Context& context, const Value& self, const Bound& arg
 inline Value filter_truncate(Context& context, const Value& self, const Bound& arguments) {
     const std::int64_t length = arguments.integer(0, 255), leeway = arguments.is_set(3) ? arguments.integer(3) : 5;
     const Value end = arguments.has(2) ? arguments[2] : make_text(context, "...");
-    if (!end.is(Type::string) || !self.is(Type::string)) context.fail("truncate: expected strings");
+    if (!end.is(Type::string)) context.fail("truncate: expected a string as the end");
     const std::int64_t tail = static_cast<std::int64_t>(end.as<Text>().length);
     if (length < tail || leeway < 0) context.fail("truncate: expected a length of the end's at least, and a leeway");
-    const std::int64_t size = static_cast<std::int64_t>(self.as<Text>().length);
+    const std::int64_t size = filter_length(context, self, arguments).integer();
     if (size <= length || size - length <= leeway) return self;
+    if (!self.is(Type::string)) context.fail("truncate: expected a string");
     const Value cut = slice_text(context, self, {0, 1, static_cast<std::size_t>(length - tail)});
     std::string text = text_of(cut);
     if (!arguments.truth(1)) text.resize(std::min(text.rfind(' '), text.size()));
@@ -98,6 +102,7 @@ inline Value filter_truncate(Context& context, const Value& self, const Bound& a
 
 inline Value filter_wordcount(Context& context, const Value& self, const Bound&) {
     const std::string text = to_text(context, self);
+    context.scan(4 * text.size());
     std::int64_t words = 0;
     bool inside = false;
     for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
@@ -176,11 +181,13 @@ inline constexpr Builtin filters[] = {
     {"attr", filter_attr, "name", 1},
     {"batch", filter_batch, "linecount fill_with", 1},
     {"capitalize", [](C& c, const V& s, const B&) { return change_text(c, s, capitalized); }},
-    {"center", [](C& c, const V& s, const B& a) {
+    {"center",
+     [](C& c, const V& s, const B& a) {
          static constexpr Builtin center{"center", nullptr, "/ /", 1};
          const V width = a.has(0) ? a[0] : V::of(std::int64_t{80});
          return fill_to_width(c, to_text_value(c, s), Bound(c, center, {{width}, {}}), '^');
-     }, "width"},
+     },
+     "width"},
     {"count", filter_length},
     {"d", default_value, "default_value boolean"},
     {"default", default_value, "default_value boolean"},
@@ -199,9 +206,7 @@ inline constexpr Builtin filters[] = {
     {"last", filter_last},
     {"length", filter_length},
     {"list", [](C& c, const V& s, const B&) { return make_items(c, items_of(c, s)); }},
-    {"lower", [](C& c, const V& s, const B&) {
-         return change_text(c, s, [](std::string_view text) { return in_case(text, Case::lower); });
-     }},
+    {"lower", [](C& c, const V& s, const B&) { return change_text(c, s, in_lower_case); }},
     {"map", filter_map, "*"},
     {"max", [](C& c, const V& s, const B& a) { return filter_extreme(c, s, a, 1); }, "case_sensitive attribute"},
     {"min", [](C& c, const V& s, const B& a) { return filter_extreme(c, s, a, -1); }, "case_sensitive attribute"},
@@ -219,19 +224,20 @@ inline constexpr Builtin filters[] = {
     {"sum", filter_sum, "attribute start"},
     {"title", [](C& c, const V& s, const B&) { return change_text(c, s, title_words); }},
     {"tojson", filter_tojson, "ensure_ascii indent separators sort_keys"},
-    {"trim", [](C& c, const V& s, const B& a) {
-         return strip_value(c, to_text_value(c, s), a.or_none(0), Ends::both);
-     }, "chars"},
+    {"trim", [](C& c, const V& s, const B& a) { return strip_value(c, to_text_value(c, s), a.or_none(0), Ends::both); },
+     "chars"},
     {"truncate", filter_truncate, "length killwords end leeway"},
     {"unique", filter_unique, "case_sensitive attribute"},
-    {"upper", [](C& c, const V& s, const B&) {
-         return change_text(c, s, [](std::string_view text) { return in_case(text, Case::upper); });
-     }},
+    {"upper", [](C& c, const V& s, const B&) { return change_text(c, s, in_upper_case); }},
     {"wordcount", filter_wordcount},
-    {"filesizeformat", not_filtered_here, "*"}, {"pprint", not_filtered_here, "*"},
-    {"random", not_filtered_here, "*"},         {"striptags", not_filtered_here, "*"},
-    {"urlencode", not_filtered_here, "*"},      {"urlize", not_filtered_here, "*"},
-    {"wordwrap", not_filtered_here, "*"},       {"xmlattr", not_filtered_here, "*"},
+    {"filesizeformat", not_filtered_here, "*"},
+    {"pprint", not_filtered_here, "*"},
+    {"random", not_filtered_here, "*"},
+    {"striptags", not_filtered_here, "*"},
+    {"urlencode", not_filtered_here, "*"},
+    {"urlize", not_filtered_here, "*"},
+    {"wordwrap", not_filtered_here, "*"},
+    {"xmlattr", not_filtered_here, "*"},
 };
 #endif
 

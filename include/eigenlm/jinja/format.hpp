@@ -18,7 +18,7 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 struct Spec {
     char32_t fill = ' ';     ///< what fills up to the width
     char align = 0;          ///< '<', '>', '^', '=' or not given
-    char sign = '-';         ///< '+', ' ' or '-'
+    char sign = 0;           ///< '+', ' ', '-' or not given
     bool alternate = false;  ///< '#'
     std::size_t width = 0;   ///< least characters
     char group = 0;          ///< ',' or '_' between thousands
@@ -61,7 +61,7 @@ inline std::string padded(Context& context, std::string_view text, const Spec& s
 
 /// The sign that a number gets.
 inline std::string sign_text(bool negative, const Spec& spec) {
-    return negative ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
+    return negative ? "-" : spec.sign == '+' || spec.sign == ' ' ? std::string(1, spec.sign) : "";
 }
 
 /// `digits`, which begin with whole ones, with the group's character between thousands.

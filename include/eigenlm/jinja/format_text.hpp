@@ -88,6 +88,7 @@ EIGENLM_LARGE int PercentFormat::star_or_count(bool& left) {
 EIGENLM_LARGE std::string PercentFormat::conversion() {
     Spec spec;
     const Value* value = nullptr;
+    if (pos_ < format_.size() && format_[pos_] == '%') return ++pos_, "%";
     if (pos_ < format_.size() && format_[pos_] == '(') {
         std::size_t end = ++pos_;
         for (int open = 1; end < format_.size(); ++end) {
@@ -117,7 +118,6 @@ EIGENLM_LARGE std::string PercentFormat::conversion() {
     while (pos_ < format_.size() && std::string_view("hlL").find(format_[pos_]) != std::string_view::npos) ++pos_;
     if (pos_ >= format_.size()) context_.fail("incomplete format");
     spec.type = format_[pos_++];
-    if (spec.type == '%') return "%";
     if (spec.type == 'i' || spec.type == 'u') spec.type = 'd';
     if (std::string_view("srdeEfFgGxXoca").find(spec.type) == std::string_view::npos)
         context_.fail(std::string("unsupported format character '") + spec.type + "'");
@@ -191,12 +191,13 @@ EIGENLM_LARGE std::string format_value(Context& context, const Value& value, std
         context.fail("invalid format '" + std::string(text) + "' for a value of type '" + type_name(value) + "'");
     };
     if (value.is(Type::string)) {
-        if (!one_of("s") || spec.sign != '-' || spec.alternate || spec.group != 0 || spec.align == '=') refuse();
+        if (!one_of("s") || spec.sign != 0 || spec.alternate || spec.group != 0 || spec.align == '=') refuse();
         spec.type = 's';
         if (spec.width > 0 && spec.align == 0) spec.align = '<';
         return format_percent(context, value, spec).empty() && spec.width == 0
                    ? std::string()
-                   : padded(context, format_percent(context, value, {.precision = spec.precision, .type = 's'}), spec, '<');
+                   : padded(context, format_percent(context, value, {.precision = spec.precision, .type = 's'}), spec,
+                            '<');
     }
     if (!value.is_number()) refuse();
     if (value.is_integral() && one_of("dxXobcn")) {
@@ -225,7 +226,8 @@ EIGENLM_LARGE Value BraceFormat::value_of(std::string_view name) {
     } else {
         const auto it = std::find_if(arguments_.named.begin(), arguments_.named.end(),
                                      [&](const Named& argument) { return argument.first == first; });
-        if (it == arguments_.named.end()) context_.fail("the format asks for '" + std::string(first) + "', which is missing");
+        if (it == arguments_.named.end())
+            context_.fail("the format asks for '" + std::string(first) + "', which is missing");
         value = it->second;
     }
     for (std::size_t pos = end; pos < name.size();) {

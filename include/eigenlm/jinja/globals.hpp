@@ -1,12 +1,13 @@
 #pragma once
 // What templates can name without anybody having set it: range, dict, namespace, raise_exception, ...
+#include <locale.h>
+
 #include <chrono>
 #include <clocale>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <limits>
-#include <locale.h>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,7 @@ inline Value global_dict(Context& context, const Value&, const Bound& given) {
     const std::vector<Value>& arguments = given.rest().positional;
     if (arguments.size() > 1) context.fail("dict expected at most 1 argument");
     Entries entries;
+    if (!arguments.empty() && arguments[0].is(Type::undefined)) fail_undefined(context, arguments[0]);
     if (!arguments.empty() && arguments[0].is(Type::dict)) {
         entries = arguments[0].as<Dict>().entries;
     } else if (!arguments.empty()) {

@@ -1,10 +1,11 @@
 #pragma once
 // A template's text as tokens: data between tags, and what stands in them.
 //
-// With trim_blocks and lstrip_blocks, as transformers has it: a line's end behind a block goes, and so do blanks between a
-// line's begin and a block.
+// With trim_blocks and lstrip_blocks, as transformers has it: a line's end behind a block goes, and so do blanks
+// between a line's begin and a block.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -89,8 +90,10 @@ class Lexer {
     /// Behind "%}" or "#}" at pos_, with what -, + or trim_blocks say of the text behind it.
     void close(char sign, std::size_t length) {
         pos_ += length;
-        if (sign == '-') pos_ = past_space(pos_);
-        else if (sign != '+' && peek() == '\n') ++pos_;
+        if (sign == '-')
+            pos_ = past_space(pos_);
+        else if (sign != '+' && peek() == '\n')
+            ++pos_;
     }
     std::string_view stripped_before(std::string_view text, char sign, bool block) const;
     std::size_t end_of_raw_begin(std::size_t at) const;
@@ -242,7 +245,7 @@ EIGENLM_LARGE bool Lexer::real_number(Token& token) {
     digits.erase(std::remove(digits.begin(), digits.end(), '_'), digits.end());
     token.type = TokenType::real;
     const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), token.real);
-    if (result.ec != std::errc()) fail(pos_, "a number that no float holds: " + digits.substr(0, 50));
+    if (result.ec != std::errc()) token.real = digits.find("e-") == digits.find("E-") ? HUGE_VAL : 0;  // both npos
     pos_ = end;
     return true;
 }
@@ -255,7 +258,9 @@ EIGENLM_LARGE void Lexer::number(Token& token) {
     const auto fits = [&](std::size_t at) {
         if (at >= source_.size()) return false;
         const char c = source_[at];
-        const int value = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
+        const int value = c >= '0' && c <= '9'                 ? c - '0'
+                          : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                               : 99;
         return base == 10 && peek() == '0' ? c == '0' : value < base;
     };
     std::size_t at = pos_ + (base == 10 ? 0 : 2);

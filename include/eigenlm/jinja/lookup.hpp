@@ -77,10 +77,12 @@ inline Value get_path(Context& context, Value item, const Value& path, const Val
         replace();
         return item;
     }
-    for (const std::string_view part : pieces_of(text_of(path), ".", -1, false)) {
-        const bool number = !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string_view::npos;
+    for (const std::string_view part : pieces_of(context, text_of(path), ".", -1, false)) {
+        const bool number =
+            !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string_view::npos;
         std::size_t pos = 0;
-        item = get_item(context, item, number ? Value::of(read_count(context, part, pos)) : make_text(context, std::string(part)));
+        item = get_item(context, item,
+                        number ? Value::of(read_count(context, part, pos)) : make_text(context, std::string(part)));
         replace();
     }
     return item;

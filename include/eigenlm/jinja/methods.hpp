@@ -17,6 +17,13 @@ inline Value text_like(Context& context, const Value& self, std::string text) {
     return make_text(context, std::move(text), self.as<Text>().safe);
 }
 
+/// A change of cases.
+template <class Change>
+Value changed_text(Context& context, const Value& self, const Change& change) {
+    context.scan(24 * text_of(self).size());
+    return text_like(context, self, change(std::string_view(text_of(self))));
+}
+
 inline Value fill_to_width(Context& context, const Value& self, const Bound& arguments, char align) {
     const std::string_view fill = arguments.text(1, " ");
     if (count_characters(fill) != 1) context.fail("the fill character must be exactly one character long");
@@ -24,7 +31,8 @@ inline Value fill_to_width(Context& context, const Value& self, const Bound& arg
     Spec spec{.fill = character_at(fill, 0).code};
     const std::size_t length = self.as<Text>().length;
     spec.width = width > 0 ? static_cast<std::size_t>(width) : 0;
-    if (align != '^' || spec.width <= length) return text_like(context, self, padded(context, text_of(self), spec, align));
+    if (align != '^' || spec.width <= length)
+        return text_like(context, self, padded(context, text_of(self), spec, align));
     const std::size_t missing = spec.width - length;  // str.center rounds in a way of its own
     const std::size_t before = missing / 2 + (missing & spec.width & 1);
     context.need(4 * missing);
@@ -44,6 +52,7 @@ inline Value zero_filled(Context& context, const Value& self, const Bound& argum
 inline Value swapped_case(Context& context, const Value& self, const Bound&) {
     std::string out;
     const std::string& text = text_of(self);
+    context.scan(24 * text.size());
     for (std::size_t pos = 0; pos < text.size();) {
         const auto [code, length] = character_at(text, pos);
         if (has_flag(code, data::upper | data::lower))
@@ -60,12 +69,13 @@ inline Value count_in_text(Context& context, const Value& self, const Bound& arg
     const std::string_view what = arguments.text(0);
     if (!window.inside) return Value::of(std::int64_t{0});
     if (what.empty()) return Value::of(count_characters(window.text) + 1);
-    return Value::of(pieces_of(window.text, what, -1, false).size() - 1);
+    return Value::of(pieces_of(context, window.text, what, -1, false).size() - 1);
 }
 
-inline Value is_titled(Context&, const Value& self, const Bound&) {
+inline Value is_titled(Context& context, const Value& self, const Bound&) {
     bool inside = false, any = false;
     const std::string& text = text_of(self);
+    context.scan(16 * text.size());
     for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
         const std::uint32_t flags = flags_of(character_at(text, pos).code);
         const bool begins = (flags & (data::upper | data::title)) != 0;
@@ -98,7 +108,8 @@ inline Value dict_view(Context& context, const Value& self, int part) {
 
 inline Value index_in_items(Context& context, const Value& self, const Bound& arguments) {
     const auto& items = self.as<Items>().items;
-    const Value start = arguments.has(1) ? arguments[1] : Value::none(), stop = arguments.has(2) ? arguments[2] : Value::none();
+    const Value start = arguments.has(1) ? arguments[1] : Value::none(),
+                stop = arguments.has(2) ? arguments[2] : Value::none();
     const Slice slice = slice_of(context, start, stop, Value::of(std::int64_t{1}), items.size());
     for (std::size_t i = 0; i < slice.count; ++i) {
         const std::size_t at = static_cast<std::size_t>(slice.start) + i;
@@ -131,22 +142,26 @@ inline constexpr Builtin text_methods[] = {
     {"rstrip", [](C& c, const V& s, const B& a) { return strip_value(c, s, a.or_none(0), Ends::right); }, "/"},
     {"split", [](C& c, const V& s, const B& a) { return split_with(c, s, a, false); }, "sep maxsplit"},
     {"rsplit", [](C& c, const V& s, const B& a) { return split_with(c, s, a, true); }, "sep maxsplit"},
-    {"splitlines", [](C& c, const V& s, const B& a) {
-         c.scan(text_of(s).size());
-         return make_texts(c, lines_of(text_of(s), a.truth(0)), s.as<Text>().safe);
-     }, "keepends"},
+    {"splitlines",
+     [](C& c, const V& s, const B& a) {
+         c.scan(4 * text_of(s).size());
+         return make_texts(c, lines_of(c, text_of(s), a.integer(0) != 0), s.as<Text>().safe);
+     },
+     "keepends"},
     {"partition", [](C& c, const V& s, const B& a) { return partition_with(c, s, a, false); }, "/", 1},
     {"rpartition", [](C& c, const V& s, const B& a) { return partition_with(c, s, a, true); }, "/", 1},
     {"startswith", [](C& c, const V& s, const B& a) { return has_end(c, s, a, false); }, "/ / /", 1},
     {"endswith", [](C& c, const V& s, const B& a) { return has_end(c, s, a, true); }, "/ / /", 1},
-    {"replace", [](C& c, const V& s, const B& a) {
+    {"replace",
+     [](C& c, const V& s, const B& a) {
          const std::string with = s.as<Text>().safe ? html_escaped(a.text(1)) : std::string(a.text(1));
          return text_like(c, s, replaced(c, text_of(s), a.text(0), with, a.integer(2, -1)));
-     }, "/ / /", 2},
-    {"upper", [](C& c, const V& s, const B&) { return text_like(c, s, in_case(text_of(s), Case::upper)); }},
-    {"lower", [](C& c, const V& s, const B&) { return text_like(c, s, in_case(text_of(s), Case::lower)); }},
-    {"title", [](C& c, const V& s, const B&) { return text_like(c, s, titled(text_of(s))); }},
-    {"capitalize", [](C& c, const V& s, const B&) { return text_like(c, s, capitalized(text_of(s))); }},
+     },
+     "/ / /", 2},
+    {"upper", [](C& c, const V& s, const B&) { return changed_text(c, s, in_upper_case); }},
+    {"lower", [](C& c, const V& s, const B&) { return changed_text(c, s, in_lower_case); }},
+    {"title", [](C& c, const V& s, const B&) { return changed_text(c, s, titled); }},
+    {"capitalize", [](C& c, const V& s, const B&) { return changed_text(c, s, capitalized); }},
     {"swapcase", swapped_case},
     {"find", [](C& c, const V& s, const B& a) { return V::of(find_with(c, s, a, false)); }, "/ / /", 1},
     {"rfind", [](C& c, const V& s, const B& a) { return V::of(find_with(c, s, a, true)); }, "/ / /", 1},
@@ -154,29 +169,31 @@ inline constexpr Builtin text_methods[] = {
     {"rindex", [](C& c, const V& s, const B& a) { return find_or_fail(c, s, a, true); }, "/ / /", 1},
     {"count", count_in_text, "/ / /", 1},
     {"join", [](C& c, const V& s, const B& a) { return join_texts(c, s, a[0], false); }, "/", 1},
-    {"removeprefix", [](C& c, const V& s, const B& a) {
+    {"removeprefix",
+     [](C& c, const V& s, const B& a) {
          std::string_view text = text_of(s);
          if (text.starts_with(a.text(0))) text.remove_prefix(a.text(0).size());
          return text_like(c, s, std::string(text));
-     }, "/", 1},
-    {"removesuffix", [](C& c, const V& s, const B& a) {
+     },
+     "/", 1},
+    {"removesuffix",
+     [](C& c, const V& s, const B& a) {
          std::string_view text = text_of(s);
          if (text.ends_with(a.text(0))) text.remove_suffix(a.text(0).size());
          return text_like(c, s, std::string(text));
-     }, "/", 1},
-    {"format", [](C& c, const V& s, const B& a) {
-         return text_like(c, s, BraceFormat(c, a.rest()).run(text_of(s)));
-     }, "*"},
+     },
+     "/", 1},
+    {"format", [](C& c, const V& s, const B& a) { return text_like(c, s, BraceFormat(c, a.rest()).run(text_of(s))); },
+     "*"},
     {"isdigit", [](C& c, const V& s, const B&) { return all_have(c, s, data::digit); }},
     {"isdecimal", [](C& c, const V& s, const B&) { return all_have(c, s, data::decimal); }},
     {"isnumeric", [](C& c, const V& s, const B&) { return all_have(c, s, data::numeric); }},
     {"isalpha", [](C& c, const V& s, const B&) { return all_have(c, s, data::alpha); }},
-    {"isalnum", [](C& c, const V& s, const B&) {
-         return all_have(c, s, data::alpha | data::decimal | data::digit | data::numeric);
-     }},
+    {"isalnum", [](C& c, const V& s,
+                   const B&) { return all_have(c, s, data::alpha | data::decimal | data::digit | data::numeric); }},
     {"isspace", [](C& c, const V& s, const B&) { return all_have(c, s, data::space); }},
-    {"isupper", [](C&, const V& s, const B&) { return V::of(is_in_case(text_of(s), true)); }},
-    {"islower", [](C&, const V& s, const B&) { return V::of(is_in_case(text_of(s), false)); }},
+    {"isupper", [](C& c, const V& s, const B&) { return V::of(is_in_case(c, text_of(s), true)); }},
+    {"islower", [](C& c, const V& s, const B&) { return V::of(is_in_case(c, text_of(s), false)); }},
     {"istitle", is_titled},
     {"isascii", is_ascii_text},
     {"isprintable", is_printable},
@@ -184,8 +201,12 @@ inline constexpr Builtin text_methods[] = {
     {"ljust", [](C& c, const V& s, const B& a) { return fill_to_width(c, s, a, '<'); }, "/ /", 1},
     {"rjust", [](C& c, const V& s, const B& a) { return fill_to_width(c, s, a, '>'); }, "/ /", 1},
     {"center", [](C& c, const V& s, const B& a) { return fill_to_width(c, s, a, '^'); }, "/ /", 1},
-    {"casefold", not_done_here, "*"}, {"encode", not_done_here, "*"},      {"expandtabs", not_done_here, "*"},
-    {"translate", not_done_here, "*"}, {"maketrans", not_done_here, "*"}, {"isidentifier", not_done_here, "*"},
+    {"casefold", not_done_here, "*"},
+    {"encode", not_done_here, "*"},
+    {"expandtabs", not_done_here, "*"},
+    {"translate", not_done_here, "*"},
+    {"maketrans", not_done_here, "*"},
+    {"isidentifier", not_done_here, "*"},
     {"format_map", not_done_here, "*"},
 };
 
@@ -193,10 +214,12 @@ inline constexpr Builtin dict_methods[] = {
     {"items", [](C& c, const V& s, const B&) { return dict_view(c, s, 2); }},
     {"keys", [](C& c, const V& s, const B&) { return dict_view(c, s, 0); }},
     {"values", [](C& c, const V& s, const B&) { return dict_view(c, s, 1); }},
-    {"get", [](C& c, const V& s, const B& a) {
+    {"get",
+     [](C& c, const V& s, const B& a) {
          const V* found = find_in(c, s.as<Dict>(), a[0]);
          return found ? *found : a.or_none(1);
-     }, "/ /", 1},
+     },
+     "/ /", 1},
     {"copy", [](C&, const V& s, const B&) { return s; }},
     {"fromkeys", not_done_here, "*"},
 };
@@ -209,7 +232,8 @@ inline constexpr Builtin list_methods[] = {
 
 inline constexpr Builtin cycler_methods[] = {
     {"next", cycler_next},
-    {"reset", [](C&, const V& s, const B&) {
+    {"reset",
+     [](C&, const V& s, const B&) {
          s.as<Cycler>().next = 0;
          return V::none();
      }},

@@ -19,7 +19,9 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 /// are other underscores.
 inline std::optional<std::string> plain_number(std::string_view text) {
     text = stripped(text, nullptr, Ends::both);
-    const auto is_digit = [&](std::size_t i) { return i < text.size() && is_word(static_cast<unsigned char>(text[i])) && text[i] != '_'; };
+    const auto is_digit = [&](std::size_t i) {
+        return i < text.size() && is_word(static_cast<unsigned char>(text[i])) && text[i] != '_';
+    };
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] != '_')
@@ -69,7 +71,8 @@ inline std::optional<double> parse_float(std::string_view text) {
     const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (result.ptr != digits.data() + digits.size()) return std::nullopt;
     if (result.ec == std::errc::result_out_of_range)
-        value = digits.find("e-") == std::string_view::npos && digits.find("E-") == std::string_view::npos ? HUGE_VAL : 0;
+        value =
+            digits.find("e-") == std::string_view::npos && digits.find("E-") == std::string_view::npos ? HUGE_VAL : 0;
     return negative ? -value : value;
 }
 
@@ -81,7 +84,7 @@ inline Value to_integer(Context& context, const Value& self, const Bound& argume
     if (self.is_integral()) return Value::of(self.integer());
     if (self.is(Type::real)) return std::isnan(self.real()) ? otherwise : Value::of(whole_part(context, self.real()));
     if (!self.is(Type::string)) return otherwise;
-    context.scan(text_of(self).size());
+    context.scan(16 * text_of(self).size());
     if (const auto value = parse_integer(context, text_of(self), arguments.integer(1, 10))) return Value::of(*value);
     const auto number = parse_float(text_of(self));
     return number && std::isfinite(*number) ? Value::of(whole_part(context, *number)) : otherwise;
@@ -92,7 +95,7 @@ inline Value to_float(Context& context, const Value& self, const Bound& argument
     if (self.is(Type::undefined)) fail_undefined(context, self);
     if (self.is_number()) return Value::of(self.real());
     if (!self.is(Type::string)) return otherwise;
-    context.scan(text_of(self).size());
+    context.scan(8 * text_of(self).size());
     const auto number = parse_float(text_of(self));
     return number ? Value::of(*number) : otherwise;
 }

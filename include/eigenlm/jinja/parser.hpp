@@ -118,10 +118,10 @@ EIGENLM_LARGE Statement Parser::statement() {
         Statement (Parser::*parse)();
     };
     static constexpr Known known[] = {
-        {"for", &Parser::loop},         {"if", &Parser::branch},   {"set", &Parser::assignment},
-        {"macro", &Parser::macro},      {"call", &Parser::call},   {"filter", &Parser::filter_block},
-        {"with", &Parser::with},        {"print", &Parser::print}, {"generation", &Parser::generation},
-        {"break", &Parser::jump},       {"continue", &Parser::jump},
+        {"for", &Parser::loop},    {"if", &Parser::branch},     {"set", &Parser::assignment},
+        {"macro", &Parser::macro}, {"call", &Parser::call},     {"filter", &Parser::filter_block},
+        {"with", &Parser::with},   {"print", &Parser::print},   {"generation", &Parser::generation},
+        {"break", &Parser::jump},  {"continue", &Parser::jump},
     };
     for (const Known& entry : known)
         if (entry.name == current_.text) return finished((this->*entry.parse)());

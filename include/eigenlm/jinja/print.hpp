@@ -30,7 +30,8 @@ inline Decimal decimal_of(double number, int precision = -1) {
     const std::string_view text(buffer, static_cast<std::size_t>(end.ptr - buffer));
     const std::size_t e = text.find('e');
     Decimal out;
-    out.digits = std::string(1, text[0]) + std::string(text.substr(std::min<std::size_t>(2, e), e - std::min<std::size_t>(2, e)));
+    out.digits = std::string(1, text[0]) +
+                 std::string(text.substr(std::min<std::size_t>(2, e), e - std::min<std::size_t>(2, e)));
     for (std::size_t i = e + 2; i < text.size(); ++i) out.exponent = out.exponent * 10 + (text[i] - '0');
     if (text[e + 1] == '-') out.exponent = -out.exponent;
     return out;
@@ -78,7 +79,7 @@ inline std::string repr_of(std::string_view text) {
             out.push_back(static_cast<char>(code));
         } else if (code == '\n' || code == '\r' || code == '\t') {
             out += code == '\n' ? "\\n" : code == '\r' ? "\\r" : "\\t";
-        } else if (!has_flag(code, data::printable)) {
+        } else if (code < 0x80 ? code < 0x20 || code == 0x7F : !has_flag(code, data::printable)) {
             append_escape(out, code);
         } else {
             out += text.substr(pos, length);
@@ -175,7 +176,7 @@ EIGENLM_LARGE void Printer::repr(const Value& value) {
     context_.need(text.size());
     switch (value.type()) {
         case Type::string: {
-            context_.scan(text_of(value).size());
+            context_.scan(4 * text_of(value).size());
             context_.need(text.size() + 4 * text_of(value).size());
             const std::string quoted = repr_of(std::string_view(text_of(value)));
             text += value.as<Text>().safe ? "Markup(" + quoted + ")" : quoted;

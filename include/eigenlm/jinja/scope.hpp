@@ -75,18 +75,18 @@ struct Loop : Object {
     /// How many items have been begun with.
     std::int64_t index() const { return index0 + 1; }
 
-    const Statement* definition;           ///< the statement
-    Cursor cursor;                         ///< what is still to come
-    std::shared_ptr<Scope> scope;          ///< around the loop; null when the loop has ended
-    std::shared_ptr<Scope> test;           ///< of the test
-    std::deque<Value> ahead;               ///< items that somebody wanted to know of
-    Value current;                         ///< the item
-    Value before;                          ///< the one before
-    std::int64_t index0 = -1;              ///< of the item
-    std::size_t depth0;                    ///< recursive loops around it
-    std::optional<std::size_t> length;     ///< of all, once somebody asked
-    std::vector<Value> changed;            ///< what `changed` was called with last
-    bool was_changed = false;              ///< whether it was called
+    const Statement* definition;        ///< the statement
+    Cursor cursor;                      ///< what is still to come
+    std::shared_ptr<Scope> scope;       ///< around the loop; null when the loop has ended
+    std::shared_ptr<Scope> test;        ///< of the test
+    std::deque<Value> ahead;            ///< items that somebody wanted to know of
+    Value current;                      ///< the item
+    Value before;                       ///< the one before
+    std::int64_t index0 = -1;           ///< of the item
+    std::size_t depth0;                 ///< recursive loops around it
+    std::optional<std::size_t> length;  ///< of all, once somebody asked
+    std::vector<Value> changed;         ///< what `changed` was called with last
+    bool was_changed = false;           ///< whether it was called
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI::jinja

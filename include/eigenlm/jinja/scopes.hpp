@@ -55,8 +55,10 @@ class Resolver {
     }
     static Place define(Scope& scope, const std::string& name, Load::From from, Place outer = {}) {
         const auto [it, added] = scope.slots.emplace(name, scope.frame->loads.size());
-        if (added) scope.frame->loads.push_back({from, it->second, name, outer});
-        else scope.frame->loads[it->second] = {from, it->second, name, outer};
+        if (added)
+            scope.frame->loads.push_back({from, it->second, name, outer});
+        else
+            scope.frame->loads[it->second] = {from, it->second, name, outer};
         return {0, it->second};
     }
     static void read(Scope& scope, const std::string& name) {
@@ -273,8 +275,7 @@ EIGENLM_LARGE void Resolver::refuse_loop(const Expression& target) const {
 
 EIGENLM_LARGE void Resolver::refuse_loop(const Body& body) const {
     for (const Statement& statement : body) {
-        const bool assigns =
-            statement.type == StatementType::assign || statement.type == StatementType::assign_block;
+        const bool assigns = statement.type == StatementType::assign || statement.type == StatementType::assign_block;
         if (assigns) refuse_loop(statement.expressions[0]);
         if (statement.type == StatementType::loop) continue;  // looks for itself
         for (const Body& inside : statement.bodies) refuse_loop(inside);

@@ -100,6 +100,7 @@ class Cursor {
                 break;
         }
         Items& all = source_.as<Items>();
+        if (all.pull) return all.pull(item);
         std::size_t& at = source_.is(Type::iterator) ? all.next : at_;
         if (at == all.items.size()) return false;
         item = all.items[at++];
@@ -139,6 +140,7 @@ inline std::vector<Value> items_of(Context& context, const Value& value) {
 struct Slice {
     std::int64_t start = 0, step = 1;
     std::size_t count = 0;
+    std::int64_t stop = 0;  ///< where it ends, as it was asked for
 };
 
 /// What [start:stop:step] takes; each may be none. Throws as Python does.
@@ -161,8 +163,8 @@ inline Slice slice_of(Context& context, const Value& start, const Value& stop, c
     };
     const std::int64_t from = clipped(start, by > 0 ? low : high), to = clipped(stop, by > 0 ? high : low);
     const std::int64_t distance = by > 0 ? to - from : from - to;
-    if (distance <= 0) return {from, by, 0};
-    return {from, by, static_cast<std::size_t>((distance - 1) / (by > 0 ? by : -by) + 1)};
+    if (distance <= 0) return {from, by, 0, to};
+    return {from, by, static_cast<std::size_t>((distance - 1) / (by > 0 ? by : -by) + 1), to};
 }
 
 /// The byte at which character `index` of a string begins.
@@ -210,12 +212,12 @@ inline Value slice_value(Context& context, const Value& value, const Value& star
     if (value.is(Type::string)) return slice_text(context, value, slice);
     if (value.is(Type::range)) {
         const Range& range = value.as<Range>();
-        std::int64_t offset = 0, first = 0, by = 0, distance = 0, end = 0;
+        std::int64_t offset = 0, first = 0, by = 0, end = 0;
         if (__builtin_mul_overflow(range.step, slice.start, &offset) ||
             __builtin_add_overflow(range.start, offset, &first) ||
             __builtin_mul_overflow(range.step, slice.step, &by) ||
-            __builtin_mul_overflow(by, static_cast<std::int64_t>(slice.count), &distance) ||
-            __builtin_add_overflow(first, distance, &end))
+            __builtin_mul_overflow(range.step, slice.stop, &offset) ||
+            __builtin_add_overflow(range.start, offset, &end))
             context.fail("integers of more than 64 bits");
         return Value(Type::range, std::make_shared<Range>(&context, first, end, by, slice.count));
     }

@@ -1,13 +1,15 @@
 #pragma once
 // Filters over lists and dicts.
 //
-// jinja2's map, select, reject, selectattr, rejectattr, unique, batch, slice and items give generators that work when
-// somebody asks. Here all items are made at once; that can be told from the errors of items nobody asks for only.
+// As in jinja2, map, select, reject, selectattr and rejectattr are generators that work when somebody asks for an item.
+// Others that are generators there make all of their items at once here.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,59 +27,98 @@ inline Value make_generator(Context& context, std::vector<Value> items) {
 
 /// Strings in lower case; other values as they are.
 inline Value without_case(Context& context, const Value& value) {
-    return value.is(Type::string) ? make_text(context, in_case(text_of(value), Case::lower)) : value;
+    if (!value.is(Type::string)) return value;
+    context.scan(24 * text_of(value).size());
+    return make_text(context, in_lower_case(text_of(value)));
 }
+
+/// A generator whose items come from `pull`, which goes through `source`.
+inline Value make_lazy(Context& context, const Value& source, std::function<bool(Value&)> pull) {
+    const auto items = std::make_shared<Items>(&context, std::vector<Value>(), source.depth() + 1, "generator");
+    if (items->depth > max_value_depth)
+        context.fail("generators nested deeper than " + std::to_string(max_value_depth));
+    items->pull = std::move(pull);
+    return Value(Type::iterator, items);
+}
+
+inline Value take_first(Arguments& arguments) {
+    Value value = std::move(arguments.positional[0]);
+    arguments.positional.erase(arguments.positional.begin());
+    return value;
+}
+
+/// What `map` does with each item.
+struct Mapping {
+    explicit Mapping(Context& context, const Value& self, Arguments given)
+        : cursor(context, self), arguments(std::move(given)) {
+        for (const auto& [key, value] : arguments.named) {
+            if (key == "attribute") path = value;
+            if (key == "default") otherwise = value;
+        }
+        by_attribute = arguments.positional.empty() && !path.is(Type::undefined);
+        if (by_attribute && arguments.named.size() > (otherwise.is(Type::none) ? 1u : 2u))
+            context.fail("map: unexpected keyword argument");
+        if (!by_attribute && arguments.positional.empty()) context.fail("map requires a filter argument");
+        if (!by_attribute) name = take_first(arguments);
+    }
+
+    Cursor cursor;
+    Arguments arguments;
+    Value path, otherwise = Value::none(), name;
+    bool by_attribute = false;
+};
 
 inline Value filter_map(Context& context, const Value& self, const Bound& given) {
-    std::vector<Value> out;
     if (!is_true(self)) return make_generator(context, {});
-    Arguments arguments = given.rest();
-    const auto named = [&](std::string_view name) -> const Value* {
-        for (const Named& argument : arguments.named)
-            if (argument.first == name) return &argument.second;
-        return nullptr;
-    };
-    const Value *attribute = named("attribute"), *otherwise = named("default");
-    const bool by_attribute = arguments.positional.empty() && attribute != nullptr;
-    if (by_attribute && arguments.named.size() > (otherwise ? 2u : 1u))
-        context.fail("map: unexpected keyword argument");
-    if (!by_attribute && arguments.positional.empty()) context.fail("map requires a filter argument");
-    Value name;
-    if (!by_attribute) {
-        name = arguments.positional[0];
-        arguments.positional.erase(arguments.positional.begin());
-    }
-    Cursor cursor(context, self);
-    for (Value item; cursor.next(item);)
-        out.push_back(by_attribute ? get_path(context, item, *attribute, otherwise)
-                                   : call_by_name(context, find_filter, "filter", name, item, arguments));
-    return make_generator(context, std::move(out));
+    std::optional<Mapping> mapping;  // made when it is asked for, with the errors of its arguments
+    return make_lazy(context, self, [&context, self, mapping, arguments = given.rest()](Value& item) mutable {
+        const Context::Level level(context);
+        if (!mapping) mapping.emplace(context, self, arguments);
+        if (!mapping->cursor.next(item)) return false;
+        item = mapping->by_attribute
+                   ? get_path(context, item, mapping->path, &mapping->otherwise)
+                   : call_by_name(context, find_filter, "filter", mapping->name, item, mapping->arguments);
+        return true;
+    });
 }
 
-/// select, reject, selectattr and rejectattr.
-inline Value filter_select(Context& context, const Value& self, const Bound& given, bool wanted, bool by_attribute) {
-    std::vector<Value> out;
-    if (!is_true(self)) return make_generator(context, {});
-    Arguments arguments = given.rest();
-    const auto take = [&] {
-        Value value = std::move(arguments.positional[0]);
-        arguments.positional.erase(arguments.positional.begin());
-        return value;
-    };
-    if (by_attribute && arguments.positional.empty()) context.fail("missing parameter for attribute name");
-    const Value attribute = by_attribute ? take() : Value::none();
-    const bool tested = !arguments.positional.empty();
-    const Value test = tested ? take() : Value();
-    Cursor cursor(context, self);
-    for (Value item; cursor.next(item);) {
-        Value value = by_attribute ? get_path(context, item, attribute) : item;
-        if (tested) value = call_by_name(context, find_test, "test", test, value, arguments);
-        if (is_true(value) == wanted) out.push_back(item);
+/// What select, reject, selectattr and rejectattr ask of each item.
+struct Selection {
+    Selection(Context& context, const Value& self, Arguments given, bool by_attribute)
+        : cursor(context, self), arguments(std::move(given)) {
+        if (by_attribute && arguments.positional.empty()) context.fail("missing parameter for attribute name");
+        if (by_attribute) path = take_first(arguments);
+        tested = !arguments.positional.empty();
+        if (tested) test = take_first(arguments);
     }
-    return make_generator(context, std::move(out));
+    bool accepts(Context& context, const Value& item) const {
+        const Value value = get_path(context, item, path);
+        return is_true(tested ? call_by_name(context, find_test, "test", test, value, arguments) : value);
+    }
+
+    Cursor cursor;
+    Arguments arguments;
+    Value path = Value::none(), test;
+    bool tested = false;
+};
+
+inline Value filter_select(Context& context, const Value& self, const Bound& given, bool wanted, bool by_attribute) {
+    if (!is_true(self)) return make_generator(context, {});
+    std::optional<Selection> selection;
+    return make_lazy(context, self,
+                     [&context, self, selection, arguments = given.rest(), wanted, by_attribute](Value& item) mutable {
+                         const Context::Level level(context);
+                         if (!selection) selection.emplace(context, self, arguments, by_attribute);
+                         while (selection->cursor.next(item))
+                             if (selection->accepts(context, item) == wanted) return true;
+                         return false;
+                     });
 }
 
 using Keyed = std::vector<std::pair<std::vector<Value>, Value>>;  // what to sort by, and what
+
+/// The argument `reverse` of a sort, which Python wants to be an integer.
+inline bool is_reverse(const Bound& arguments, std::size_t i) { return arguments.integer(i) != 0; }
 
 inline void sort_keyed(Context& context, Keyed& items, bool reverse) {
     const auto less = [&](const auto& a, const auto& b) {
@@ -101,7 +142,7 @@ inline Value filter_sort(Context& context, const Value& self, const Bound& argum
     std::vector<Value> paths(1, arguments.or_none(2));
     if (paths[0].is(Type::string)) {
         const Value all = std::exchange(paths, {})[0];
-        for (const std::string_view path : pieces_of(text_of(all), ",", -1, false))
+        for (const std::string_view path : pieces_of(context, text_of(all), ",", -1, false))
             paths.push_back(make_text(context, std::string(path)));
     }
     Keyed items;
@@ -116,7 +157,7 @@ inline Value filter_sort(Context& context, const Value& self, const Bound& argum
         if (keys.size() == 1) keys = {make_items(context, std::move(keys))};
         items.emplace_back(std::move(keys), item);
     }
-    return sorted_values(context, std::move(items), arguments.truth(0));
+    return sorted_values(context, std::move(items), is_reverse(arguments, 0));
 }
 
 inline Value filter_dictsort(Context& context, const Value& self, const Bound& arguments) {
@@ -130,7 +171,7 @@ inline Value filter_dictsort(Context& context, const Value& self, const Bound& a
         items.emplace_back(std::vector<Value>{arguments.truth(0) ? sorted : without_case(context, sorted)},
                            make_items(context, {key, value}, Type::tuple));
     }
-    return sorted_values(context, std::move(items), arguments.truth(2));
+    return sorted_values(context, std::move(items), is_reverse(arguments, 2));
 }
 
 inline Value filter_groupby(Context& context, const Value& self, const Bound& arguments) {
@@ -225,7 +266,8 @@ inline Value filter_slice(Context& context, const Value& self, const Bound& argu
     if (slices == 0) context.fail("integer division or modulo by zero");
     std::vector<Value> out;
     if (slices < 0) return make_generator(context, std::move(out));
-    const std::size_t count = static_cast<std::size_t>(slices), each = items.size() / count, more = items.size() % count;
+    const std::size_t count = static_cast<std::size_t>(slices), each = items.size() / count,
+                      more = items.size() % count;
     for (std::size_t i = 0, begin = 0; i < count; ++i) {
         const std::size_t size = each + (i < more ? 1 : 0);
         const auto first = items.begin() + static_cast<std::ptrdiff_t>(begin);

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "arithmetic.hpp"
 #include "arguments.hpp"
+#include "arithmetic.hpp"
 #include "format_text.hpp"
 #include "print.hpp"
 
@@ -41,11 +41,12 @@ inline std::string_view stripped(std::string_view text, const std::string_view* 
 
 /// str(text) without what is to be stripped off; none: white space.
 inline Value strip_value(Context& context, const Value& self, const Value& chars, Ends ends) {
-    context.scan(text_of(self).size());
-    if (chars.is(Type::none)) return make_text(context, std::string(stripped(text_of(self), nullptr, ends)), self.as<Text>().safe);
+    context.scan(4 * text_of(self).size());
+    if (chars.is(Type::none))
+        return make_text(context, std::string(stripped(text_of(self), nullptr, ends)), self.as<Text>().safe);
     if (!chars.is(Type::string)) context.fail("strip arg must be None or str");
     const std::string_view these = text_of(chars);
-    context.step(these.size() * std::min<std::size_t>(text_of(self).size(), 4096) / 64);
+    context.step(these.size() * text_of(self).size() / 64);  // where all of it is stripped
     return make_text(context, std::string(stripped(text_of(self), &these, ends)), self.as<Text>().safe);
 }
 
@@ -73,38 +74,45 @@ inline std::string replaced(Context& context, std::string_view text, std::string
     return out.append(text.substr(pos));
 }
 
+/// One piece more of a text, if there is room for the strings that become of them.
+inline void add_piece(const Context& context, std::vector<std::string_view>& pieces, std::string_view piece) {
+    context.need(pieces.size() * (sizeof(Text) + sizeof(Value)));
+    pieces.push_back(piece);
+}
+
 /// Lines with or without their ends, as str.splitlines cuts them.
-inline std::vector<std::string_view> lines_of(std::string_view text, bool keep_ends) {
+inline std::vector<std::string_view> lines_of(Context& context, std::string_view text, bool keep_ends) {
     std::vector<std::string_view> lines;
     for (std::size_t begin = 0, pos = 0; begin < text.size();) {
         while (pos < text.size() && !is_line_end(character_at(text, pos).code)) pos += character_at(text, pos).length;
         const std::size_t stop = pos;
         if (pos < text.size()) pos += text.substr(pos, 2) == "\r\n" ? 2 : character_at(text, pos).length;
-        lines.push_back(text.substr(begin, (keep_ends ? pos : stop) - begin));
+        add_piece(context, lines, text.substr(begin, (keep_ends ? pos : stop) - begin));
         begin = pos;
     }
     return lines;
 }
 
 /// Pieces between white space, at most `most` cuts (below 0: all), counted from the left or the right.
-inline std::vector<std::string_view> words_of(std::string_view text, std::int64_t most, bool from_right) {
+inline std::vector<std::string_view> words_of(Context& context, std::string_view text, std::int64_t most,
+                                              bool from_right) {
     std::vector<std::string_view> words;
     while (true) {
         text = stripped(text, nullptr, from_right ? Ends::right : Ends::left);
         if (text.empty()) break;
         if (most-- == 0) {
-            words.push_back(stripped(text, nullptr, from_right ? Ends::right : Ends::left));
+            add_piece(context, words, stripped(text, nullptr, from_right ? Ends::right : Ends::left));
             break;
         }
         std::size_t pos = from_right ? text.size() : 0;
         if (from_right) {
             while (pos > 0 && !is_space(character_at(text, character_before(text, pos)).code))
                 pos = character_before(text, pos);
-            words.push_back(text.substr(pos));
+            add_piece(context, words, text.substr(pos));
             text = text.substr(0, pos);
         } else {
             while (pos < text.size() && !is_space(character_at(text, pos).code)) pos += character_at(text, pos).length;
-            words.push_back(text.substr(0, pos));
+            add_piece(context, words, text.substr(0, pos));
             text.remove_prefix(pos);
         }
     }
@@ -113,13 +121,13 @@ inline std::vector<std::string_view> words_of(std::string_view text, std::int64_
 }
 
 /// Pieces between separators.
-inline std::vector<std::string_view> pieces_of(std::string_view text, std::string_view separator, std::int64_t most,
-                                               bool from_right) {
+inline std::vector<std::string_view> pieces_of(Context& context, std::string_view text, std::string_view separator,
+                                               std::int64_t most, bool from_right) {
     std::vector<std::string_view> pieces;
     for (; most != 0; --most) {
         const std::size_t at = from_right ? text.rfind(separator) : text.find(separator);
         if (at == std::string_view::npos) break;
-        pieces.push_back(from_right ? text.substr(at + separator.size()) : text.substr(0, at));
+        add_piece(context, pieces, from_right ? text.substr(at + separator.size()) : text.substr(0, at));
         text = from_right ? text.substr(0, at) : text.substr(at + separator.size());
     }
     pieces.push_back(text);
@@ -140,13 +148,12 @@ namespace detail {
 inline Value split_with(Context& context, const Value& self, const Bound& arguments, bool from_right) {
     const std::string& text = text_of(self);
     const std::int64_t most = arguments.integer(1, -1);
-    context.scan(text.size());
+    context.scan(4 * text.size());
     const bool safe = self.as<Text>().safe;
-    if (!arguments.is_set(0)) return make_texts(context, words_of(text, most, from_right), safe);
+    if (!arguments.is_set(0)) return make_texts(context, words_of(context, text, most, from_right), safe);
     const std::string_view separator = arguments.text(0);
     if (separator.empty()) context.fail("empty separator");
-    context.need(text.size() / separator.size() / 4);
-    return make_texts(context, pieces_of(text, separator, most, from_right), safe);
+    return make_texts(context, pieces_of(context, text, separator, most, from_right), safe);
 }
 
 inline Value partition_with(Context& context, const Value& self, const Bound& arguments, bool from_right) {
@@ -172,7 +179,7 @@ struct Window {
 };
 inline Window window_of(Context& context, const Value& self, const Bound& arguments, std::size_t first) {
     const Text& text = self.as<Text>();
-    context.scan(text.text.size());
+    context.scan(4 * text.text.size());
     if (!arguments.has(first)) return {text.text};
     const Value one = Value::of(std::int64_t{1});
     const Slice slice = slice_of(context, arguments.or_none(first), arguments.or_none(first + 1), one, text.length);
@@ -215,7 +222,7 @@ inline Value has_end(Context& context, const Value& self, const Bound& arguments
 /// Whether there are characters, and all have one of `flags`.
 inline Value all_have(Context& context, const Value& self, std::uint32_t flags) {
     const std::string& text = text_of(self);
-    context.scan(4 * text.size());
+    context.scan(16 * text.size());
     for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length)
         if (!has_flag(character_at(text, pos).code, flags)) return Value::of(false);
     return Value::of(!text.empty());
@@ -224,8 +231,9 @@ inline Value all_have(Context& context, const Value& self, std::uint32_t flags) 
 }  // namespace detail
 
 /// Whether there are letters with cases, and all are in this one.
-inline bool is_in_case(std::string_view text, bool upper) {
+inline bool is_in_case(Context& context, std::string_view text, bool upper) {
     bool any = false;
+    context.scan(16 * text.size());
     for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
         const std::uint32_t flags = flags_of(character_at(text, pos).code);
         if ((flags & (data::title | (upper ? data::lower : data::upper))) != 0) return false;

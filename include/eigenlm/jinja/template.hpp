@@ -16,8 +16,8 @@
 namespace eigenlm::inline EIGENLM_ABI::jinja {
 
 /// Gives, byte for byte, what jinja2 gives in the environment of transformers: an ImmutableSandboxedEnvironment with
-/// trim_blocks, lstrip_blocks, loop controls, and tojson, raise_exception, strftime_now and generation blocks of its own.
-/// docs/chat_templates.md says what is left out. Immutable: any number of threads may render at once.
+/// trim_blocks, lstrip_blocks, loop controls, and tojson, raise_exception, strftime_now and generation blocks of its
+/// own. docs/chat_templates.md says what is left out. Immutable: any number of threads may render at once.
 class Template {
   public:
     /// `where` names the template in messages. Throws FormatError for what is no template, UnsupportedError for what is

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <utility>
 
-#include "arithmetic.hpp"
 #include "arguments.hpp"
+#include "arithmetic.hpp"
 #include "string_methods.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI::jinja {
@@ -71,8 +71,8 @@ inline constexpr Builtin tests[] = {
     {"odd", [](Context& c, const Value& s, const Bound&) { return leaves(c, s, Value::of(std::int64_t{2}), 1); }},
     {"even", [](Context& c, const Value& s, const Bound&) { return leaves(c, s, Value::of(std::int64_t{2}), 0); }},
     {"divisibleby", [](Context& c, const Value& s, const Bound& a) { return leaves(c, s, a[0], 0); }, "num", 1},
-    {"lower", [](Context& c, const Value& s, const Bound&) { return Value::of(is_in_case(to_text(c, s), false)); }},
-    {"upper", [](Context& c, const Value& s, const Bound&) { return Value::of(is_in_case(to_text(c, s), true)); }},
+    {"lower", [](Context& c, const Value& s, const Bound&) { return Value::of(is_in_case(c, to_text(c, s), false)); }},
+    {"upper", [](Context& c, const Value& s, const Bound&) { return Value::of(is_in_case(c, to_text(c, s), true)); }},
     {"escaped",
      [](Context&, const Value& s, const Bound&) { return Value::of(s.is(Type::string) && s.as<Text>().safe); }},
     {"filter", [](Context&, const Value& s, const Bound&) { return names(s, find_filter); }},

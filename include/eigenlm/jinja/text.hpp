@@ -1,8 +1,8 @@
 #pragma once
 // Text as Python's str sees it: code points, classes of characters, and cases.
 //
-// Strings are UTF-8 here. A byte that is no part of well-formed UTF-8 counts as one character of no class, and stays the
-// byte it is.
+// Strings are UTF-8 here. A byte that is no part of well-formed UTF-8 counts as one character of no class, and stays
+// the byte it is.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -166,8 +166,8 @@ inline void append_in_case(std::string& out, std::string_view text, std::size_t 
             return;
         return append_character(out, code);
     }
-    if (to == Case::title && (detail::append_sequence(out, code, data::to_title_sequence) ||
-                              detail::append_run(out, code, data::to_title)))
+    if (to == Case::title &&
+        (detail::append_sequence(out, code, data::to_title_sequence) || detail::append_run(out, code, data::to_title)))
         return;
     if (detail::append_sequence(out, code, data::to_upper_sequence) || detail::append_run(out, code, data::to_upper))
         return;
@@ -181,6 +181,12 @@ inline std::string in_case(std::string_view text, Case to) {
         append_in_case(out, text, pos, to);
     return out;
 }
+
+/// str.upper and str.lower.
+/// @{
+inline std::string in_upper_case(std::string_view text) { return in_case(text, Case::upper); }
+inline std::string in_lower_case(std::string_view text) { return in_case(text, Case::lower); }
+/// @}
 
 /// str.capitalize: the first character in title case, the others in lower case.
 inline std::string capitalized(std::string_view text) {

@@ -38,7 +38,7 @@ class JsonWriter {
 
   private:
     void string(std::string_view value) {
-        context_.scan(value.size());
+        context_.scan(4 * value.size());
         context_.need(text.size() + 6 * value.size());
         text.push_back('"');
         for (std::size_t pos = 0; pos < value.size();) {

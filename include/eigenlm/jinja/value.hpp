@@ -1,8 +1,10 @@
 #pragma once
-// The values of a template: Python's, as far as templates meet them. All but namespaces, loops and the like never change.
+// The values of a template: Python's, as far as templates meet them. All but namespaces, loops and the like never
+// change.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -158,9 +160,10 @@ struct Items : Object {
     Items(Context* owner, std::vector<Value> all, std::size_t levels, const char* type_name)
         : Object(owner, sizeof(Items) + all.size() * sizeof(Value), levels), items(std::move(all)), name(type_name) {}
 
-    std::vector<Value> items;  ///< in order
-    const char* name;          ///< "dict_keys", "generator", ...
-    std::size_t next = 0;      ///< an iterator's first item that has not been taken
+    std::vector<Value> items;               ///< in order
+    const char* name;                       ///< "dict_keys", "generator", ...
+    std::size_t next = 0;                   ///< an iterator's first item that has not been taken
+    std::function<bool(Value& item)> pull;  ///< or how a generator makes the next one
 };
 
 /// Of Type::range.
