@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <eigenlm/eigenlm.hpp>
 #include <set>
 #include <stop_token>
@@ -333,6 +334,43 @@ TEST_F(GenerationTest, GoesOnWithoutALossAfterACallbackThatThrew) {
         EXPECT_EQ(generation.ids(), all.ids);
         EXPECT_EQ(text, all.text);
     }
+}
+
+TEST_F(GenerationTest, OverASessionThatHoldsABeginningTakesInTheRestWithTheSameBits) {
+    const std::vector<TokenId> prompt = lm().encode("Once upon a time there was a little dog.");
+    const Answer expected = finish(lm().generate(prompt, sampled(3)));
+    for (const std::size_t held : {std::size_t{0}, std::size_t{1}, prompt.size() - 1}) {
+        eigenlm::Session session = lm().session({.context = 200}), fresh = lm().session({.context = 100});
+        if (held) session.prefill(std::span(prompt).first(held));
+        Generation generation(session, tokenizer(), lm().defaults(), prompt, sampled(3));
+        EXPECT_EQ(session.length(), held) << "nothing is computed yet";
+        const std::string text = generation.text();
+        EXPECT_EQ((Answer{text, generation.ids(), generation.stop_reason()}), expected);
+        EXPECT_EQ(generation.timing().reused_tokens, held);
+        EXPECT_EQ(generation.timing().prefill_tokens, prompt.size() - held);
+
+        std::vector<TokenId> all = prompt;
+        all.insert(all.end(), generation.ids().begin(), generation.ids().end() - 1);
+        ASSERT_EQ(session.length(), all.size()) << "all but the last id, which the model has not seen";
+        fresh.prefill(all);
+        const auto found = session.decode(7), wanted = fresh.decode(7);
+        EXPECT_EQ(std::memcmp(found.data(), wanted.data(), wanted.size_bytes()), 0);
+    }
+}
+
+TEST_F(GenerationTest, OverASessionThatHasNoUseForThePromptIsRefused) {
+    eigenlm::Session session = lm().session({.context = 4});
+    const auto refused = [&](std::vector<TokenId> prompt, std::initializer_list<std::string_view> words) {
+        support::expect_error<eigenlm::ArgumentError>(
+            [&] { Generation(session, tokenizer(), {}, std::move(prompt), greedy(1)); }, words);
+        EXPECT_EQ(session.length(), 2u);
+    };
+    session.prefill(std::vector<TokenId>{1, 2});
+    refused({1, 2}, {"generate", "2 tokens", "holds 2 already"});
+    refused({1}, {"generate", "1 tokens", "holds 2 already"});
+    refused({}, {"generate", "no tokens"});
+    refused({1, 2, 3, 4, 5}, {"generate", "5 tokens", "the context 4"});
+    refused({1, 2, -1}, {"generate", "index 2", "-1"});
 }
 
 TEST_F(GenerationTest, CopiesOfAModelServeSeveralThreads) {

@@ -91,7 +91,9 @@ class Session {
             s.ids.resize(length);
     }
     /// The model's shape.
-    const ModelConfig& config() const { return state().model->config(); }
+    const ModelConfig& config() const { return model().config(); }
+    /// The model, alive as long as this session.
+    const Model& model() const { return *state().model; }
 
   private:
     struct State {
