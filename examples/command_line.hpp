@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <cstdio>
 #include <eigenlm/eigenlm.hpp>
 #include <exception>
@@ -11,7 +12,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -84,6 +87,84 @@ inline void add_numerics(CLI::App& app, std::string& numerics) {
 }
 inline eigenlm::Numerics numerics(const std::string& name) {
     return name.empty() ? eigenlm::Numerics::same_bits : eigenlm::numerics_from_string(name, "--numerics");
+}
+
+/// The options of programs that load a model and keep a cache.
+struct ModelFlags {
+    std::string model, dtype, cache_type, numerics;
+    std::size_t threads = 0, context = 0;
+};
+inline void define(CLI::App& app, ModelFlags& f) {
+    app.add_option("-m,--model", f.model, "Hugging Face model folder (default: the embedded tiny story model)");
+    app.add_option("-t,--threads", f.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
+    app.add_option("-c,--ctx-size", f.context, "most positions, 0: the model's")
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
+    add_dtype(app, f.dtype);
+    add_cache_type(app, f.cache_type);
+    add_numerics(app, f.numerics);
+}
+inline eigenlm::ModelOptions model_options(const ModelFlags& f) {
+    eigenlm::ModelOptions o;
+    o.threads = f.threads;
+    o.context = f.context;
+    o.dtype = weight_type(f.dtype);
+    o.numerics = numerics(f.numerics);
+    return o;
+}
+
+/// As CLI::Range, and no NaN.
+inline CLI::Validator number(double low, double high) {
+    return CLI::Range(low, high) & CLI::Validator(
+                                       [](const std::string& text) {
+                                           double value = 0;
+                                           const bool good = CLI::detail::lexical_cast(text, value) && value == value;
+                                           return std::string(good ? "" : "expected a number, found " + text);
+                                       },
+                                       "");
+}
+
+/// The options of programs that generate text.
+struct GenerateFlags {
+    std::int64_t max_new_tokens = 512, seed = 0;
+    std::optional<float> temperature, top_p, min_p, repeat_penalty;
+    std::optional<std::size_t> top_k;
+    std::vector<std::string> stop;
+};
+inline void define(CLI::App& app, GenerateFlags& f) {
+    app.add_option("-n,--predict,--n-predict", f.max_new_tokens, "most new tokens, -1: until the context is full")
+        ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40))
+        ->capture_default_str();
+    app.add_option("-s,--seed", f.seed, "one seed, one text; -1: a random one")
+        ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))
+        ->capture_default_str();
+    app.add_option("--temp", f.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
+        ->check(number(0, 1e6));
+    app.add_option("--top-k", f.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
+    app.add_option("--top-p", f.top_p, "draw from the most likely tokens whose probabilities reach p")
+        ->check(number(1e-6, 1));
+    app.add_option("--min-p", f.min_p, "draw from tokens at least min-p times as likely as the most likely")
+        ->check(number(0, 1));
+    app.add_option("--repeat-penalty", f.repeat_penalty, "above 1: make tokens that occurred less likely")
+        ->check(number(1e-6, 1e6));
+    app.add_option("--stop", f.stop, "end before this text (may be given several times)")
+        ->allow_extra_args(false)
+        ->check([](const std::string& text) {
+            return std::string(text.empty() ? "expected a text, found an empty one" : "");
+        });
+}
+inline eigenlm::GenerateOptions generate_options(const GenerateFlags& f) {
+    eigenlm::GenerateOptions o;
+    o.max_new_tokens =
+        f.max_new_tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(f.max_new_tokens);
+    o.temperature = f.temperature;
+    o.top_k = f.top_k;
+    o.top_p = f.top_p;
+    o.min_p = f.min_p;
+    o.repeat_penalty = f.repeat_penalty;
+    o.seed = f.seed < 0 ? std::random_device{}() : static_cast<std::uint64_t>(f.seed);
+    o.stop = f.stop;
+    return o;
 }
 
 /// A text file's content; "-" is the standard input.

@@ -1,69 +1,24 @@
 // Text from a model, streamed to stdout; figures on stderr, or one JSON object with --json.
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <limits>
-#include <optional>
-#include <random>
 #include <string>
-#include <vector>
 
 #include "command_line.hpp"
 
 namespace {
 
 struct Arguments {
-    std::string model, prompt = "Once upon a time", file, dtype, cache_type, numerics;
-    std::int64_t max_new_tokens = 512, seed = 0;
-    std::size_t threads = 0, context = 0;
-    std::optional<float> temperature, top_p, min_p, repeat_penalty;
-    std::optional<std::size_t> top_k;
-    std::vector<std::string> stop;
+    command_line::ModelFlags model;
+    command_line::GenerateFlags generate;
+    std::string prompt = "Once upon a time", file;
     bool ignore_eos = false, no_cache = false, json = false, no_display_prompt = false;
 };
 
-/// As CLI::Range, and no NaN.
-CLI::Validator number(double low, double high) {
-    return CLI::Range(low, high) & CLI::Validator(
-                                       [](const std::string& text) {
-                                           double value = 0;
-                                           const bool good = CLI::detail::lexical_cast(text, value) && value == value;
-                                           return std::string(good ? "" : "expected a number, found " + text);
-                                       },
-                                       "");
-}
-
 void define(CLI::App& app, Arguments& a) {
-    app.add_option("-m,--model", a.model, "Hugging Face model folder (default: the embedded tiny story model)");
+    command_line::define(app, a.model);
     auto* prompt = app.add_option("-p,--prompt", a.prompt, "text to continue")->capture_default_str();
     app.add_option("-f,--file", a.file, "read the prompt from this file, - for stdin")->excludes(prompt);
-    app.add_option("-n,--predict,--n-predict", a.max_new_tokens, "most new tokens, -1: until the context is full")
-        ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40))
-        ->capture_default_str();
-    app.add_option("-t,--threads", a.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
-    app.add_option("-c,--ctx-size", a.context, "most positions, 0: the model's")
-        ->check(CLI::Range(0, 1 << 24))
-        ->capture_default_str();
-    app.add_option("-s,--seed", a.seed, "one seed, one text; -1: a random one")
-        ->check(CLI::Range(std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()))
-        ->capture_default_str();
-    command_line::add_dtype(app, a.dtype);
-    command_line::add_cache_type(app, a.cache_type);
-    command_line::add_numerics(app, a.numerics);
-    app.add_option("--temp", a.temperature, "temperature, 0: greedy (default: the model's generation_config.json)")
-        ->check(number(0, 1e6));
-    app.add_option("--top-k", a.top_k, "draw from the k most likely tokens, 0: all")->check(CLI::Range(0, 1 << 24));
-    app.add_option("--top-p", a.top_p, "draw from the most likely tokens whose probabilities reach p")
-        ->check(number(1e-6, 1));
-    app.add_option("--min-p", a.min_p, "draw from tokens at least min-p times as likely as the most likely")
-        ->check(number(0, 1));
-    app.add_option("--repeat-penalty", a.repeat_penalty, "above 1: make tokens that occurred less likely")
-        ->check(number(1e-6, 1e6));
-    app.add_option("--stop", a.stop, "end before this text (may be given several times)")
-        ->allow_extra_args(false)
-        ->check([](const std::string& text) {
-            return std::string(text.empty() ? "expected a text, found an empty one" : "");
-        });
+    command_line::define(app, a.generate);
     app.add_flag("--ignore-eos", a.ignore_eos, "go on after an end-of-sequence token");
     app.add_flag("--no-cache", a.no_cache, "recompute the whole text for every token");
     app.add_flag("--json", a.json, "print one JSON object instead of the text");
@@ -71,20 +26,11 @@ void define(CLI::App& app, Arguments& a) {
 }
 
 eigenlm::GenerateOptions options(const Arguments& a) {
-    eigenlm::GenerateOptions o;
-    o.max_new_tokens =
-        a.max_new_tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(a.max_new_tokens);
-    o.temperature = a.temperature;
-    o.top_k = a.top_k;
-    o.top_p = a.top_p;
-    o.min_p = a.min_p;
-    o.repeat_penalty = a.repeat_penalty;
-    o.seed = a.seed < 0 ? std::random_device{}() : static_cast<std::uint64_t>(a.seed);
-    o.stop = a.stop;
+    eigenlm::GenerateOptions o = command_line::generate_options(a.generate);
     o.ignore_eos = a.ignore_eos;
     o.use_cache = !a.no_cache;
-    o.context = a.context;
-    o.cache_type = command_line::cache_type(a.cache_type);
+    o.context = a.model.context;
+    o.cache_type = command_line::cache_type(a.model.cache_type);
     o.progress = command_line::progress_line();
     return o;
 }
@@ -123,14 +69,10 @@ void print_figures(const eigenlm::LanguageModel& lm, const eigenlm::Generation& 
 
 void generate(const Arguments& a) {
     const std::string prompt = a.file.empty() ? a.prompt : command_line::read_text(a.file);
-    eigenlm::ModelOptions load;
-    load.threads = a.threads;
-    load.context = a.context;
-    load.dtype = command_line::weight_type(a.dtype);
-    load.numerics = command_line::numerics(a.numerics);
+    eigenlm::ModelOptions load = command_line::model_options(a.model);
     load.progress = command_line::progress_line();
     const auto begin = std::chrono::steady_clock::now();
-    const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model), load);
+    const eigenlm::LanguageModel lm = eigenlm::load(command_line::model_path(a.model.model), load);
     const double load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 
     const eigenlm::GenerateOptions wish = options(a);
