@@ -101,5 +101,6 @@
 #include "generate/model.hpp"           // any architecture behind one type
 #include "generate/session.hpp"         // the step level
 #include "generate/generation.hpp"      // one answer
+#include "generate/conversation.hpp"    // several answers, with a chat template
 #include "generate/score.hpp"           // how likely a text is
 #include "generate/language_model.hpp"  // the front door

@@ -1,6 +1,7 @@
 #pragma once
 // The front door: a path in, text out.
 #include <chrono>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "../file/checkpoint.hpp"
+#include "conversation.hpp"
 #include "generation.hpp"
 #include "score.hpp"
 
@@ -18,12 +20,14 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// A model with its tokenizer. Cheap to copy (copies share the weights), immutable, usable from several threads.
 class LanguageModel {
   public:
-    /// Prefer eigenlm::load. Throws ArgumentError where `model` or `tokenizer` is null.
+    /// Prefer eigenlm::load. Throws ArgumentError where `model` or `tokenizer` is null; without a `chat_template`
+    /// conversations must bring theirs.
     LanguageModel(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
-                  GenerationDefaults defaults)
+                  GenerationDefaults defaults, std::shared_ptr<const ChatTemplate> chat_template = nullptr)
         : model_(detail::not_null(std::move(model), "LanguageModel: model")),
           tokenizer_(detail::not_null(std::move(tokenizer), "LanguageModel: tokenizer")),
-          defaults_(std::move(defaults)) {}
+          defaults_(std::move(defaults)),
+          chat_template_(std::move(chat_template)) {}
 
     /// An answer to `prompt`, computed while it is iterated over. Special tokens spelled out in the prompt count as
     /// such; the tokenizer's beginning-of-sequence token is put in front where the model wants one. Throws
@@ -41,6 +45,24 @@ class LanguageModel {
         std::vector<TokenId> ids = tokenizer_->encode(text);
         if (ids.empty() && defaults_.bos_token_id) ids.push_back(*defaults_.bos_token_id);
         return ids;
+    }
+
+    /// A conversation in the model's own format, without messages yet. Throws ArgumentError where neither the model nor
+    /// the options have a chat template, and what chat_template() and Session's constructor throw.
+    Conversation conversation(ConversationOptions options = {}) const {
+        if (!options.chat_template) {
+            if (!chat_template())
+                throw ArgumentError("conversation",
+                                    "expected a model with a chat template, or one in the options, found neither");
+            options.chat_template = chat_template_;
+        }
+        return Conversation(model_, tokenizer_, defaults_, std::move(options));
+    }
+    /// What writes the model's conversations; null where its folder has none. A broken one does not keep the model from
+    /// being loaded: it is here that its FormatError, UnsupportedError or IoError is thrown.
+    const ChatTemplate* chat_template() const {
+        if (template_error_) std::rethrow_exception(template_error_);
+        return chat_template_.get();
     }
 
     /// How likely the model finds a text of at least two ids; see eigenlm::score.
@@ -69,15 +91,30 @@ class LanguageModel {
     std::size_t weight_bytes() const { return model_->transformer().weight_bytes(); }
 
   private:
+    friend LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options);
+
+    /// Of a model that may be loaded for other things than conversations.
+    void read_chat_template(const std::filesystem::path& folder) {
+        try {
+            if (auto found = ChatTemplate::load(folder))
+                chat_template_ = std::make_shared<const ChatTemplate>(std::move(*found));
+        } catch (const Error&) {
+            template_error_ = std::current_exception();
+        }
+    }
+
     std::shared_ptr<const Model> model_;
     std::shared_ptr<const Tokenizer> tokenizer_;
     GenerationDefaults defaults_;
+    std::shared_ptr<const ChatTemplate> chat_template_;
+    std::exception_ptr template_error_;
 };
 
 /// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json
-/// and the files it names) and, where it is there, generation_config.json. Throws IoError, FormatError or
-/// UnsupportedError, naming file and field, for a folder that cannot be used; ResourceError when memory does not
-/// suffice; CancelledError when options.cancel asked for it.
+/// and the files it names) and, where they are there, generation_config.json and the chat template. Throws IoError,
+/// FormatError or UnsupportedError, naming file and field, for a folder that cannot be used; ResourceError when memory
+/// does not suffice; CancelledError when options.cancel asked for it. A broken chat template is
+/// LanguageModel::chat_template's to throw.
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {});
 
 #if EIGENLM_DEFINE_LARGE
@@ -88,7 +125,9 @@ EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const Mode
                                                            checkpoint.generation_config_path());
     auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));
     auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
-    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
+    LanguageModel lm(std::move(model), std::move(tokenizer), std::move(defaults));
+    lm.read_chat_template(folder);
+    return lm;
 } catch (const std::bad_alloc&) {
     throw ResourceError(folder.string(), "no memory left to load it");
 }
