@@ -30,6 +30,10 @@ class ChatTemplate {
     /// A template's text; `where` names it in messages. Throws FormatError, with line and column, for what is no
     /// template, and UnsupportedError for what docs/chat_templates.md leaves out.
     static ChatTemplate from_text(std::string_view source, const std::string& where);
+    /// The same, with the special tokens of a folder, as load has them: a template in place of that folder's own.
+    /// Throws what from_text throws, and IoError and FormatError for the files of the folder.
+    static ChatTemplate from_text(std::string_view source, const std::string& where,
+                                  const std::filesystem::path& folder);
 
     /// The one of a Hugging Face folder: chat_template.jinja, or else chat_template of tokenizer_config.json; nothing
     /// when the folder has neither. tokenizer_config.json may have several by name: `tool_use` is then for
@@ -57,6 +61,9 @@ class ChatTemplate {
 
     static std::optional<Parts> read_config(const JsonObject& config);
     static void add_special_tokens(nlohmann::ordered_json& tokens, const JsonObject& file);
+    static std::optional<nlohmann::json> read_object(const std::filesystem::path& file);
+    static nlohmann::ordered_json special_tokens(const std::filesystem::path& folder,
+                                                 const std::optional<nlohmann::json>& config);
 
     std::shared_ptr<const Parts> parts_;
 };
@@ -64,6 +71,19 @@ class ChatTemplate {
 #if EIGENLM_DEFINE_LARGE
 EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where) {
     return ChatTemplate({std::string(source), jinja::Template(source, where), std::nullopt});
+}
+
+EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where,
+                                                   const std::filesystem::path& folder) {
+    return ChatTemplate({std::string(source), jinja::Template(source, where), std::nullopt,
+                         special_tokens(folder, read_object(folder / "tokenizer_config.json"))});
+}
+
+/// A JSON file's content, if the file is there.
+EIGENLM_LARGE std::optional<nlohmann::json> ChatTemplate::read_object(const std::filesystem::path& file) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) return std::nullopt;
+    return parse_json(read_text(file), file.string());
 }
 
 /// The special tokens that transformers hands to templates: strings, or objects with their content.
@@ -97,14 +117,21 @@ EIGENLM_LARGE std::optional<ChatTemplate::Parts> ChatTemplate::read_config(const
     return parts;
 }
 
+/// Those of a folder, whose tokenizer_config.json is `config`.
+EIGENLM_LARGE nlohmann::ordered_json ChatTemplate::special_tokens(const std::filesystem::path& folder,
+                                                                  const std::optional<nlohmann::json>& config) {
+    nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
+    if (config) add_special_tokens(tokens, JsonObject(*config, (folder / "tokenizer_config.json").string()));
+    // Newer folders say it all in the config, with added_tokens_decoder; transformers then ignores the other file.
+    if (config && config->contains("added_tokens_decoder")) return tokens;
+    const auto map = folder / "special_tokens_map.json";
+    if (const auto content = read_object(map)) add_special_tokens(tokens, JsonObject(*content, map.string()));
+    return tokens;
+}
+
 EIGENLM_LARGE std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& folder) {
-    const auto read_object = [&](const char* name) -> std::optional<nlohmann::json> {
-        std::error_code ignored;
-        if (!std::filesystem::exists(folder / name, ignored)) return std::nullopt;
-        return parse_json(read_text(folder / name), (folder / name).string());
-    };
     std::error_code ignored;
-    const auto config = read_object("tokenizer_config.json");
+    const auto config = read_object(folder / "tokenizer_config.json");
     std::optional<Parts> parts;
     if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
         const std::string source = read_text(file);
@@ -113,12 +140,7 @@ EIGENLM_LARGE std::optional<ChatTemplate> ChatTemplate::load(const std::filesyst
         parts = read_config(JsonObject(*config, (folder / "tokenizer_config.json").string()));
     }
     if (!parts) return std::nullopt;
-    if (config)
-        add_special_tokens(parts->special_tokens, JsonObject(*config, (folder / "tokenizer_config.json").string()));
-    // Newer folders say it all in the config, with added_tokens_decoder; transformers then ignores the other file.
-    const bool complete = config && config->contains("added_tokens_decoder");
-    if (const auto map = complete ? std::nullopt : read_object("special_tokens_map.json"))
-        add_special_tokens(parts->special_tokens, JsonObject(*map, (folder / "special_tokens_map.json").string()));
+    parts->special_tokens = special_tokens(folder, config);
     return ChatTemplate(*std::move(parts));
 }
 
