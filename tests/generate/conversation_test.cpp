@@ -401,7 +401,8 @@ TEST_F(ConversationTest, ErrorsOfTemplateAndOptionsLeaveTheMessages) {
     Conversation conversation = lm().conversation(roles());
     conversation.ask("Hello", greedy()).text();
     const ordered_json before = conversation.messages();
-    EXPECT_THROW(conversation.ask("raise", greedy()), eigenlm::Error);
+    support::expect_error<eigenlm::TemplateError>([&] { conversation.ask("raise", greedy()); },
+                                                  {"test.jinja", "no such thing"});
     EXPECT_EQ(conversation.messages(), before);
     GenerateOptions options = greedy();
     options.temperature = -1.0f;

@@ -47,6 +47,8 @@ void expect_error(eigenlm::ErrorKind kind, const Call& call, std::initializer_li
             return expect_error<eigenlm::CancelledError>(call, words);
         case ErrorKind::resource:
             return expect_error<eigenlm::ResourceError>(call, words);
+        case ErrorKind::render:
+            return expect_error<eigenlm::TemplateError>(call, words);
     }
 }
 
