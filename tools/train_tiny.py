@@ -398,6 +398,9 @@ repository and built into a program; it knows nothing else.
 - It is made for one story of about 250 tokens. It can go on with a second one,
   but after about {twice} tokens, the longest rows it was trained on, the text
   falls apart.
+- It does not know that it is talked to. `chat_template.jinja` makes a story of a
+  conversation: what you say begins a new paragraph, or goes on with a sentence
+  that is not finished, and the model goes on from there.
 - Licence: MIT, like the rest of the repository.
 
 ## How it was made
