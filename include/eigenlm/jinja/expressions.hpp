@@ -443,7 +443,10 @@ EIGENLM_LARGE Expression ExpressionParser::filters(Expression value, bool begun)
         if (!begun) advance();
         begun = false;
         Token token = expect(TokenType::name, "a filter's name");
-        while (skip_sign(".")) token.text += "." + expect(TokenType::name, "a name").text;
+        while (skip_sign(".")) {
+            token.text += '.';  // in two steps: g++ 12 warns of "." + std::string (GCC bug 105651)
+            token.text += expect(TokenType::name, "a name").text;
+        }
         value = make(Operation::filter, token.at, parts_of(std::move(value)), std::move(token.text));
         if (current_.is_sign("(")) arguments(value);
     }
