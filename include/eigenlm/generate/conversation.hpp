@@ -264,6 +264,7 @@ class Conversation {
         const std::size_t kept = std::min(same, std::max<std::size_t>(ids.size(), 1) - 1);  // the last gives the logits
         s.session.truncate(kept);
         s.held.resize(kept);
+        options.continues = false;
         Generation generation(s.session, s.tokenizer, s.defaults, std::move(ids), std::move(options));
         s.messages.push_back(message_of("assistant", ""));
         s.answering = true;

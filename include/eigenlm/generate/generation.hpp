@@ -148,7 +148,7 @@ class Generation {
           session_(std::move(parts.session)),
           sampler_(resolve(options_, defaults.sampling), session_->config().vocab_size,
                    session_->model().compute().kernels),
-          decoder_(*tokenizer_, {.continues = true}),
+          decoder_(*tokenizer_, {.continues = options_.continues}),
           stop_(options_.stop, tokenizer_->longest_token() + 4) {
         check_prompt(prompt_, session_->model(), session_->length(), session_->capacity());
         timing_.reused_tokens = session_->length();
