@@ -1,7 +1,6 @@
 #pragma once
 // The front door: a path in, text out.
 #include <chrono>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -23,7 +22,7 @@ class LanguageModel {
     /// Prefer eigenlm::load. Throws ArgumentError where `model` or `tokenizer` is null; without a `chat_template`
     /// conversations must bring theirs.
     LanguageModel(std::shared_ptr<const Model> model, std::shared_ptr<const Tokenizer> tokenizer,
-                  GenerationDefaults defaults, std::shared_ptr<const ChatTemplate> chat_template = nullptr)
+                  GenerationDefaults defaults, std::shared_ptr<const DeferredChatTemplate> chat_template = nullptr)
         : model_(detail::not_null(std::move(model), "LanguageModel: model")),
           tokenizer_(detail::not_null(std::move(tokenizer), "LanguageModel: tokenizer")),
           defaults_(std::move(defaults)),
@@ -50,19 +49,16 @@ class LanguageModel {
     /// A conversation in the model's own format, without messages yet. Throws ArgumentError where neither the model nor
     /// the options have a chat template, and what chat_template() and Session's constructor throw.
     Conversation conversation(ConversationOptions options = {}) const {
-        if (!options.chat_template) {
-            if (!chat_template())
-                throw ArgumentError("conversation",
-                                    "expected a model with a chat template, or one in the options, found neither");
-            options.chat_template = chat_template_;
-        }
+        if (!options.chat_template) options.chat_template = chat_template();
+        if (!options.chat_template)
+            throw ArgumentError("conversation",
+                                "expected a model with a chat template, or one in the options, found neither");
         return Conversation(model_, tokenizer_, defaults_, std::move(options));
     }
     /// What writes the model's conversations; null where its folder has none. A broken one does not keep the model from
     /// being loaded: it is here that its FormatError, UnsupportedError or IoError is thrown.
-    const ChatTemplate* chat_template() const {
-        if (template_error_) std::rethrow_exception(template_error_);
-        return chat_template_.get();
+    std::shared_ptr<const ChatTemplate> chat_template() const {
+        return chat_template_ ? chat_template_->get() : nullptr;
     }
 
     /// How likely the model finds a text of at least two ids; see eigenlm::score.
@@ -91,23 +87,10 @@ class LanguageModel {
     std::size_t weight_bytes() const { return model_->transformer().weight_bytes(); }
 
   private:
-    friend LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options);
-
-    /// Of a model that may be loaded for other things than conversations.
-    void read_chat_template(const std::filesystem::path& folder) {
-        try {
-            if (auto found = ChatTemplate::load(folder))
-                chat_template_ = std::make_shared<const ChatTemplate>(std::move(*found));
-        } catch (const Error&) {
-            template_error_ = std::current_exception();
-        }
-    }
-
     std::shared_ptr<const Model> model_;
     std::shared_ptr<const Tokenizer> tokenizer_;
     GenerationDefaults defaults_;
-    std::shared_ptr<const ChatTemplate> chat_template_;
-    std::exception_ptr template_error_;
+    std::shared_ptr<const DeferredChatTemplate> chat_template_;
 };
 
 /// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json
@@ -125,9 +108,8 @@ EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const Mode
                                                            checkpoint.generation_config_path());
     auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(folder));
     auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
-    LanguageModel lm(std::move(model), std::move(tokenizer), std::move(defaults));
-    lm.read_chat_template(folder);
-    return lm;
+    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults),
+                         std::make_shared<const DeferredChatTemplate>(folder));
 } catch (const std::bad_alloc&) {
     throw ResourceError(folder.string(), "no memory left to load it");
 }

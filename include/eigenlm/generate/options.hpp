@@ -26,8 +26,8 @@ struct GenerateOptions {
     std::optional<float> repeat_penalty = std::nullopt;  ///< for ids of the prompt and the answer, > 0
     std::uint64_t seed = 0;                              ///< one seed, one text
     std::vector<std::string> stop = {};                  ///< texts that end the generation and are not part of it
-    /// The answer's text goes on from the prompt's. An answer that is a text of its own begins: tokenizers that put a space
-    /// in front of a text (Llama 2) drop it there.
+    /// The answer's text goes on from the prompt's. An answer that is a text of its own begins: tokenizers that put a
+    /// space in front of a text (Llama 2) drop it there.
     bool continues = true;
     bool ignore_eos = false;                             ///< go on after an end-of-sequence token
     bool use_cache = true;                               ///< false: recompute the whole text for every token

@@ -1,8 +1,10 @@
 #pragma once
 // Chat templates: a conversation to the text that a model was trained to see, as transformers writes it.
 #include <chrono>
+#include <exception>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -24,22 +26,35 @@ struct RenderOptions {
     std::optional<std::chrono::system_clock::time_point> now = std::nullopt;
 };
 
+/// What a Hugging Face folder says about its chat template: read, and not parsed yet.
+struct ChatTemplateText {
+    std::string where;                      ///< names the template in messages
+    std::string source;                     ///< of the (default) template
+    std::optional<std::string> with_tools;  ///< the one for conversations with tools, where there are two
+    nlohmann::ordered_json special_tokens = nlohmann::ordered_json::object();  ///< variables of the template
+
+    /// chat_template.jinja, or else chat_template of tokenizer_config.json; nothing when the folder has neither.
+    /// tokenizer_config.json may have several by name: `tool_use` is then for conversations with tools, and `default`
+    /// for others. The special tokens (bos_token, ...) are its own and those of special_tokens_map.json. Throws IoError
+    /// and FormatError for these files.
+    static std::optional<ChatTemplateText> read(const std::filesystem::path& folder);
+    /// Those special tokens alone.
+    static nlohmann::ordered_json read_special_tokens(const std::filesystem::path& folder);
+};
+
 /// The chat template of a model. Immutable, so any number of threads may use one object; copies share it.
 class ChatTemplate {
   public:
-    /// A template's text; `where` names it in messages. Throws FormatError, with line and column, for what is no
-    /// template, and UnsupportedError for what docs/chat_templates.md leaves out.
+    /// Parses it. Throws FormatError, with line and column, for what is no template, and UnsupportedError for what
+    /// docs/chat_templates.md leaves out.
+    explicit ChatTemplate(ChatTemplateText text);
+    /// A template's text without special tokens; `where` names it in messages.
     static ChatTemplate from_text(std::string_view source, const std::string& where);
-    /// The same, with the special tokens of a folder, as load has them: a template in place of that folder's own.
-    /// Throws what from_text throws, and IoError and FormatError for the files of the folder.
+    /// The same, with the special tokens of a folder: a template in place of that folder's own. Throws IoError and
+    /// FormatError for the files of the folder, too.
     static ChatTemplate from_text(std::string_view source, const std::string& where,
                                   const std::filesystem::path& folder);
-
-    /// The one of a Hugging Face folder: chat_template.jinja, or else chat_template of tokenizer_config.json; nothing
-    /// when the folder has neither. tokenizer_config.json may have several by name: `tool_use` is then for
-    /// conversations with tools, and `default` for others. Its special tokens (bos_token, ...), and those of
-    /// special_tokens_map.json, are variables of the template. Throws IoError and FormatError for these files, and what
-    /// from_text does.
+    /// The one of a folder, if it has one. Throws what ChatTemplateText::read does, and parsing.
     static std::optional<ChatTemplate> load(const std::filesystem::path& folder);
 
     /// The prompt of a conversation. `variables`, an object: messages, tools, add_generation_prompt, and whatever else
@@ -55,39 +70,52 @@ class ChatTemplate {
         std::string source;
         jinja::Template main;
         std::optional<jinja::Template> with_tools;
-        nlohmann::ordered_json special_tokens = nlohmann::ordered_json::object();
+        nlohmann::ordered_json special_tokens;
     };
-    explicit ChatTemplate(Parts parts) : parts_(std::make_shared<const Parts>(std::move(parts))) {}
-
-    static std::optional<Parts> read_config(const JsonObject& config);
-    static void add_special_tokens(nlohmann::ordered_json& tokens, const JsonObject& file);
-    static std::optional<nlohmann::json> read_object(const std::filesystem::path& file);
-    static nlohmann::ordered_json special_tokens(const std::filesystem::path& folder,
-                                                 const std::optional<nlohmann::json>& config);
 
     std::shared_ptr<const Parts> parts_;
 };
 
-#if EIGENLM_DEFINE_LARGE
-EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where) {
-    return ChatTemplate({std::string(source), jinja::Template(source, where), std::nullopt});
-}
+/// A chat template that is parsed when it is asked for the first time: programs that never do need no parser. For any
+/// number of threads.
+class DeferredChatTemplate {
+  public:
+    /// There is none.
+    DeferredChatTemplate() = default;
+    /// The one of a folder. What is wrong with its files is get()'s to throw.
+    explicit DeferredChatTemplate(const std::filesystem::path& folder) {
+        try {
+            text_ = ChatTemplateText::read(folder);
+        } catch (const Error&) {
+            error_ = std::current_exception();
+        }
+    }
 
-EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where,
-                                                   const std::filesystem::path& folder) {
-    return ChatTemplate({std::string(source), jinja::Template(source, where), std::nullopt,
-                         special_tokens(folder, read_object(folder / "tokenizer_config.json"))});
-}
+    /// The template; null where there is none. Throws what reading its files and parsing it throw.
+    std::shared_ptr<const ChatTemplate> get() const {
+        if (error_) std::rethrow_exception(error_);
+        if (text_) std::call_once(once_, [this] { parsed_ = std::make_shared<const ChatTemplate>(*text_); });
+        return parsed_;
+    }
+
+  private:
+    std::optional<ChatTemplateText> text_;
+    std::exception_ptr error_;
+    mutable std::once_flag once_;
+    mutable std::shared_ptr<const ChatTemplate> parsed_;
+};
+
+namespace detail {
 
 /// A JSON file's content, if the file is there.
-EIGENLM_LARGE std::optional<nlohmann::json> ChatTemplate::read_object(const std::filesystem::path& file) {
+inline std::optional<nlohmann::json> read_json_if_there(const std::filesystem::path& file) {
     std::error_code ignored;
     if (!std::filesystem::exists(file, ignored)) return std::nullopt;
     return parse_json(read_text(file), file.string());
 }
 
 /// The special tokens that transformers hands to templates: strings, or objects with their content.
-EIGENLM_LARGE void ChatTemplate::add_special_tokens(nlohmann::ordered_json& tokens, const JsonObject& file) {
+inline void add_special_tokens(nlohmann::ordered_json& tokens, const JsonObject& file) {
     for (const char* name :
          {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
         if (!file.has(name)) continue;
@@ -96,52 +124,76 @@ EIGENLM_LARGE void ChatTemplate::add_special_tokens(nlohmann::ordered_json& toke
     }
 }
 
-/// The templates of a tokenizer_config.json, if it has any.
-EIGENLM_LARGE std::optional<ChatTemplate::Parts> ChatTemplate::read_config(const JsonObject& config) {
-    if (!config.has("chat_template")) return std::nullopt;
-    const std::string where = config.path("chat_template");
-    if (!config.raw()["chat_template"].is_array()) {
-        const std::string source = config.string("chat_template");
-        return Parts{source, jinja::Template(source, where), std::nullopt};
-    }
-    std::optional<std::string> main, with_tools;
-    for (const nlohmann::json& entry : config.array("chat_template")) {
-        const JsonObject named(entry, where);
-        const std::string name = named.string("name");
-        if (name == "default") main = named.string("template");
-        if (name == "tool_use") with_tools = named.string("template");
-    }
-    if (!main) throw FormatError(where, "expected a template of the name \"default\", found none");
-    Parts parts{*main, jinja::Template(*main, where), std::nullopt};
-    if (with_tools) parts.with_tools.emplace(*with_tools, where + " (tool_use)");
-    return parts;
-}
-
 /// Those of a folder, whose tokenizer_config.json is `config`.
-EIGENLM_LARGE nlohmann::ordered_json ChatTemplate::special_tokens(const std::filesystem::path& folder,
-                                                                  const std::optional<nlohmann::json>& config) {
+inline nlohmann::ordered_json special_tokens(const std::filesystem::path& folder,
+                                             const std::optional<nlohmann::json>& config) {
     nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
     if (config) add_special_tokens(tokens, JsonObject(*config, (folder / "tokenizer_config.json").string()));
     // Newer folders say it all in the config, with added_tokens_decoder; transformers then ignores the other file.
     if (config && config->contains("added_tokens_decoder")) return tokens;
     const auto map = folder / "special_tokens_map.json";
-    if (const auto content = read_object(map)) add_special_tokens(tokens, JsonObject(*content, map.string()));
+    if (const auto content = read_json_if_there(map)) add_special_tokens(tokens, JsonObject(*content, map.string()));
     return tokens;
 }
 
-EIGENLM_LARGE std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& folder) {
-    std::error_code ignored;
-    const auto config = read_object(folder / "tokenizer_config.json");
-    std::optional<Parts> parts;
-    if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored)) {
-        const std::string source = read_text(file);
-        parts = Parts{source, jinja::Template(source, file.string()), std::nullopt};
-    } else if (config) {
-        parts = read_config(JsonObject(*config, (folder / "tokenizer_config.json").string()));
+/// The templates of a tokenizer_config.json, if it has any.
+inline std::optional<ChatTemplateText> template_of(const JsonObject& config) {
+    if (!config.has("chat_template")) return std::nullopt;
+    ChatTemplateText text;
+    text.where = config.path("chat_template");
+    if (!config.raw()["chat_template"].is_array()) {
+        text.source = config.string("chat_template");
+        return text;
     }
-    if (!parts) return std::nullopt;
-    parts->special_tokens = special_tokens(folder, config);
-    return ChatTemplate(*std::move(parts));
+    bool found = false;
+    for (const nlohmann::json& entry : config.array("chat_template")) {
+        const JsonObject named(entry, text.where);
+        const std::string name = named.string("name");
+        if (name == "default") text.source = named.string("template"), found = true;
+        if (name == "tool_use") text.with_tools = named.string("template");
+    }
+    if (!found) throw FormatError(text.where, "expected a template of the name \"default\", found none");
+    return text;
+}
+
+}  // namespace detail
+
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    const auto config = detail::read_json_if_there(folder / "tokenizer_config.json");
+    std::optional<ChatTemplateText> text;
+    if (const auto file = folder / "chat_template.jinja"; std::filesystem::exists(file, ignored))
+        text = ChatTemplateText{file.string(), read_text(file), std::nullopt};
+    else if (config)
+        text = detail::template_of(JsonObject(*config, (folder / "tokenizer_config.json").string()));
+    if (text) text->special_tokens = detail::special_tokens(folder, config);
+    return text;
+}
+
+EIGENLM_LARGE nlohmann::ordered_json ChatTemplateText::read_special_tokens(const std::filesystem::path& folder) {
+    return detail::special_tokens(folder, detail::read_json_if_there(folder / "tokenizer_config.json"));
+}
+
+EIGENLM_LARGE ChatTemplate::ChatTemplate(ChatTemplateText text) {
+    Parts parts{text.source, jinja::Template(text.source, text.where), std::nullopt, std::move(text.special_tokens)};
+    if (text.with_tools) parts.with_tools.emplace(*text.with_tools, text.where + " (tool_use)");
+    parts_ = std::make_shared<const Parts>(std::move(parts));
+}
+
+EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where) {
+    return ChatTemplate(ChatTemplateText{where, std::string(source), std::nullopt});
+}
+
+EIGENLM_LARGE ChatTemplate ChatTemplate::from_text(std::string_view source, const std::string& where,
+                                                   const std::filesystem::path& folder) {
+    return ChatTemplate({where, std::string(source), std::nullopt, ChatTemplateText::read_special_tokens(folder)});
+}
+
+EIGENLM_LARGE std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& folder) {
+    auto text = ChatTemplateText::read(folder);
+    if (!text) return std::nullopt;
+    return ChatTemplate(*std::move(text));
 }
 
 EIGENLM_LARGE std::string ChatTemplate::render(const nlohmann::ordered_json& variables,
