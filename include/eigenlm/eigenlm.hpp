@@ -56,6 +56,7 @@
 #include "jinja/lexer.hpp"       // text -> tokens
 #include "jinja/syntax.hpp"      // what templates are parsed into
 #include "jinja/expressions.hpp"  // tokens -> expressions
+#include "jinja/suffixes.hpp"    // what stands behind their operands
 #include "jinja/parser.hpp"      // tokens -> statements
 #include "jinja/scopes.hpp"      // which variable a name means
 #include "jinja/scope.hpp"       // variables while rendering

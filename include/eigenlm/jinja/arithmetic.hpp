@@ -42,6 +42,7 @@ inline std::string html_escaped(std::string_view text) {
     return out;
 }
 
+/// Ends with what Python says of operands that an operator does not take.
 [[noreturn]] inline void fail_operands(const Context& context, const char* sign, const Value& a, const Value& b) {
     if (a.is(Type::undefined)) fail_undefined(context, a);
     if (b.is(Type::undefined)) fail_undefined(context, b);
@@ -49,6 +50,7 @@ inline std::string html_escaped(std::string_view text) {
                  type_name(b) + "'");
 }
 
+/// Ends with the word that integers have 64 bits here.
 [[noreturn]] inline void fail_overflow(const Context& context) { context.fail("integers of more than 64 bits"); }
 
 /// a + b.

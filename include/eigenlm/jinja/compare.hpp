@@ -23,6 +23,7 @@ inline const char* type_name(const Value& value) {
     return names[static_cast<std::size_t>(value.type())];
 }
 
+/// Keys and their values.
 using Entries = std::vector<std::pair<Value, Value>>;
 
 /// Of Type::dict.

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "expressions.hpp"
+#include "suffixes.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI::jinja {
 

@@ -138,8 +138,9 @@ inline std::vector<Value> items_of(Context& context, const Value& value) {
 
 /// Part of a sequence of `length` items: start, start + step, ..., `count` of them.
 struct Slice {
-    std::int64_t start = 0, step = 1;
-    std::size_t count = 0;
+    std::int64_t start = 0;  ///< the first index
+    std::int64_t step = 1;   ///< from one to the next
+    std::size_t count = 0;   ///< how many
     std::int64_t stop = 0;  ///< where it ends, as it was asked for
 };
 

@@ -105,6 +105,7 @@ enum class StatementType : std::uint8_t {
 };
 
 struct Statement;
+/// Statements, one after the other.
 using Body = std::vector<Statement>;
 
 /// A statement.

@@ -91,7 +91,7 @@ inline bool is_space(char32_t code) {
     return has_flag(code, data::space);
 }
 
-/// Whether a character is one of a regular expression's \w.
+/// Whether a character is part of a word, as regular expressions see it.
 inline bool is_word(char32_t code) {
     if (code < 0x80) return (code >= '0' && code <= '9') || ((code | 32) >= 'a' && (code | 32) <= 'z') || code == '_';
     return has_flag(code, data::alpha | data::decimal | data::digit | data::numeric);

@@ -19,7 +19,7 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 
 /// How json.dumps writes.
 struct JsonStyle {
-    bool ensure_ascii = false;          ///< everything but ASCII as \uXXXX
+    bool ensure_ascii = false;          ///< everything but ASCII as escapes
     std::optional<std::string> indent;  ///< before each item, once for each level, on a line of its own
     std::string item_separator = ", ";  ///< between items
     std::string key_separator = ": ";   ///< behind keys

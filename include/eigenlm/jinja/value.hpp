@@ -174,7 +174,9 @@ struct Range : Object {
     /// The number at `index`.
     std::int64_t at(std::size_t index) const { return start + step * static_cast<std::int64_t>(index); }
 
-    std::int64_t start, stop, step;  ///< as they were given
+    std::int64_t start;  ///< the first number
+    std::int64_t stop;   ///< where it ends, itself not part of it
+    std::int64_t step;   ///< from one to the next
     std::size_t length;              ///< how many numbers it has
 };
 
