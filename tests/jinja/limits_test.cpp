@@ -25,7 +25,7 @@ std::size_t peak_bytes() {
 
 /// Renders, which must fail in time with an error of that kind whose message has `what`.
 void expect_stopped(const std::string& source, ErrorKind kind, const std::string& what) {
-    const std::size_t memory = peak_bytes();
+    [[maybe_unused]] const std::size_t memory = peak_bytes();
     const auto begin = std::chrono::steady_clock::now();
     try {
         const std::string text = render(source);

@@ -15,8 +15,8 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 
 /// obj[key] and obj.key as templates have them; lookup.hpp has their bodies.
 /// @{
-EIGENLM_LARGE Value get_item(Context& context, const Value& object, const Value& key);
-EIGENLM_LARGE Value get_attribute(Context& context, const Value& object, const std::string& name);
+Value get_item(Context& context, const Value& object, const Value& key);
+Value get_attribute(Context& context, const Value& object, const std::string& name);
 /// @}
 
 /// Formats with %: the format, and what the values are taken from.

@@ -142,7 +142,7 @@ class Printer {
 };
 
 /// "<Macro 'name'>"; scope.hpp knows macros.
-EIGENLM_LARGE std::string repr_of_macro(const Value& macro);
+std::string repr_of_macro(const Value& macro);
 
 /// What repr prints of a value without items.
 inline std::string repr_of_one(const Value& value) {

@@ -15,7 +15,7 @@ namespace eigenlm::inline EIGENLM_ABI::jinja {
 /// The test of that name, or null.
 EIGENLM_LARGE const Builtin* find_test(std::string_view name);
 /// The filter of that name, or null. See filters.hpp.
-EIGENLM_LARGE const Builtin* find_filter(std::string_view name);
+const Builtin* find_filter(std::string_view name);
 
 /// Whether calling a value can work.
 inline bool is_callable(const Value& value) {

@@ -176,7 +176,8 @@ EIGENLM_LARGE Value from_json(Context& context, const nlohmann::ordered_json& js
             return Value::of(json.get<bool>());
         case nlohmann::ordered_json::value_t::number_unsigned:
             if (json.get<std::uint64_t>() > std::uint64_t(std::numeric_limits<std::int64_t>::max()))
-                context.unsupported("a variable has an integer of more than 63 bits: " + json.dump());
+                context.unsupported("a variable has an integer of more than 63 bits: " +
+                                    std::to_string(json.get<std::uint64_t>()));
             [[fallthrough]];
         case nlohmann::ordered_json::value_t::number_integer:
             return Value::of(json.get<std::int64_t>());
