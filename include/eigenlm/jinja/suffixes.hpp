@@ -137,7 +137,10 @@ EIGENLM_LARGE Expression ExpressionParser::test(Expression value) {
     const std::size_t at = advance().at;
     const bool negated = skip_name("not");
     Token token = expect(TokenType::name, "a test's name");
-    while (skip_sign(".")) token.text += "." + expect(TokenType::name, "a name").text;
+    while (skip_sign(".")) {
+        token.text += '.';
+        token.text += expect(TokenType::name, "a name").text;
+    }
     Expression out = make(Operation::test, token.at, parts_of(std::move(value)), std::move(token.text));
     const bool literal = current_.type == TokenType::string || current_.type == TokenType::integer ||
                          current_.type == TokenType::real || current_.is_sign("[") || current_.is_sign("{");
