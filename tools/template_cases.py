@@ -119,6 +119,12 @@ TEMPLATES = [
 ]
 
 
+# What comparisons of longer random runs have found.
+FOUND = """
+'{:05}'.format('a');'{:>05}'.format('a');'{:<05}'.format(3);'{:05}'.format(-3);'{:+c}'.format(65);'{.3}'.format(1);'{.name}'.format(users[0]);'{} {0.name}'.format(users[0]);'{0[0]}{}'.format(l);'{:>-4}'.format('a');'%(n)%'%{'n':1};'%5%'%();range(10)[28:2];range(10)[2:7:2];namespace(q);dict(q);words|sort(q);words|sort(reverse=1)|join;d|dictsort(reverse=q);words|truncate(5);words|truncate(1,leeway=0);lines.splitlines(q);1.8e308;1 in mixed|map('abs');(n|map('abs')) is sequence;html|select('gt', 9) is iterable;(mixed|map('abs')|first)
+""".strip().split(";")
+
+
 def random_expression(rng, depth):
     """An expression that jinja2 may well refuse when it runs."""
     atoms = ["n", "s", "l", "d", "f", "yes", "nothing", "words", "users", "nested", "uni", "empty", "zero", "neg", "1", "2.5", "'ab'", "''", "[]", "true", "none", "not_here", "mixed", "num"]
@@ -181,5 +187,6 @@ def all_templates(seed=20240607, number=900):
     rng = random.Random(seed)
     templates += ["{{ " + random_expression(rng, rng.randint(1, 3)) + " }}" for _ in range(number)]
     templates += [random_template(rng) for _ in range(number // 2)]
+    templates += ["{{ " + e + " }}" for e in FOUND]
     return list(dict.fromkeys(templates))
 

@@ -20,6 +20,7 @@ struct Spec {
     char align = 0;          ///< '<', '>', '^', '=' or not given
     char sign = 0;           ///< '+', ' ', '-' or not given
     bool alternate = false;  ///< '#'
+    bool zero = false;       ///< '0' in front of the width, without an alignment
     std::size_t width = 0;   ///< least characters
     char group = 0;          ///< ',' or '_' between thousands
     int precision = -1;      ///< not given below 0

@@ -153,7 +153,8 @@ inline Spec read_spec(Context& context, std::string_view text) {
         return at < text.size() && std::string_view("<>=^").find(text[at]) != std::string_view::npos;
     };
     const Character first = text.empty() ? Character{} : character_at(text, 0);
-    if (first.length > 0 && is_align(first.length)) {
+    const bool has_fill = first.length > 0 && is_align(first.length);
+    if (has_fill) {
         spec.fill = first.code;
         spec.align = text[first.length];
         pos = first.length + 1;
@@ -165,9 +166,10 @@ inline Spec read_spec(Context& context, std::string_view text) {
     };
     if (const char sign = take("+- ")) spec.sign = sign;
     spec.alternate = take("#") != 0;
-    if (take("0") != 0 && spec.align == 0) {
-        spec.fill = '0';
-        spec.align = '=';
+    if (take("0") != 0) {
+        spec.zero = spec.align == 0;
+        if (!has_fill) spec.fill = '0';
+        if (spec.zero) spec.align = '=';
     }
     spec.width = read_count(context, text, pos);
     spec.group = take(",_");
@@ -191,6 +193,7 @@ EIGENLM_LARGE std::string format_value(Context& context, const Value& value, std
         context.fail("invalid format '" + std::string(text) + "' for a value of type '" + type_name(value) + "'");
     };
     if (value.is(Type::string)) {
+        if (spec.zero) spec.align = '<';
         if (!one_of("s") || spec.sign != 0 || spec.alternate || spec.group != 0 || spec.align == '=') refuse();
         spec.type = 's';
         if (spec.width > 0 && spec.align == 0) spec.align = '<';
@@ -201,7 +204,7 @@ EIGENLM_LARGE std::string format_value(Context& context, const Value& value, std
     }
     if (!value.is_number()) refuse();
     if (value.is_integral() && one_of("dxXobcn")) {
-        if (spec.precision >= 0) refuse();
+        if (spec.precision >= 0 || (spec.type == 'c' && spec.sign != 0)) refuse();
         if (spec.type == 'c') return padded(context, format_percent(context, value, {.type = 'c'}), spec, '<');
         return padded(context, format_integer(value.integer(), spec), spec, '>');
     }
@@ -213,14 +216,13 @@ EIGENLM_LARGE Value BraceFormat::value_of(std::string_view name) {
     const std::size_t end = std::min(name.find_first_of(".["), name.size());
     const std::string_view first = name.substr(0, end);
     Value value;
-    if (first.empty() || (first[0] >= '0' && first[0] <= '9')) {
-        std::size_t pos = 0, index = next_;
-        if (!first.empty()) index = read_count(context_, first, pos);
-        if (pos != first.size()) context_.fail("a format field '" + std::string(first) + "' is missing");
-        if (first.empty()) ++next_;
-        if (first.empty() == numbered_ && (numbered_ || next_ > (first.empty() ? 1u : 0u)))
+    const bool number = !first.empty() && first.find_first_not_of("0123456789") == std::string_view::npos;
+    if (name.empty() || number) {
+        std::size_t pos = 0;
+        if ((name.empty() && numbered_) || (end == name.size() && number && next_ > 0))
             context_.fail("cannot switch between automatic and manual field numbering");
-        numbered_ = !first.empty();
+        numbered_ |= number && end == name.size();
+        const std::size_t index = name.empty() ? next_++ : read_count(context_, first, pos);
         if (index >= arguments_.positional.size()) context_.fail("a replacement index is out of range");
         value = arguments_.positional[index];
     } else {
