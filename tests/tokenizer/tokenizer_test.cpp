@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "eigenlm/tokenizer/stream_decoder.hpp"
 #include "fixtures.hpp"
 
 namespace {
@@ -56,6 +57,25 @@ TEST_P(TinyTokenizer, RandomIdsDecodeAsInTheReference) {
         const auto ids = line[0].get<Ids>();
         EXPECT_EQ(tokenizer_.decode(ids, {.skip_special_tokens = false}), line[1].get<std::string>()) << line;
         EXPECT_EQ(tokenizer_.decode(ids), line[2].get<std::string>()) << line;
+    }
+}
+
+TEST_P(TinyTokenizer, StreamsOfRandomIdsAreTheTextInWholeCharacters) {
+    std::mt19937 rng(23);
+    for (const DecodeOptions options :
+         {DecodeOptions{}, DecodeOptions{.skip_special_tokens = false}, DecodeOptions{.continues = true}}) {
+        StreamDecoder stream(tokenizer_, options);
+        for (int round = 0; round < 500; ++round) {
+            Ids ids(rng() % 12);
+            for (TokenId& id : ids) id = static_cast<TokenId>(rng() % (round % 2 ? tokenizer_.size() : 270));
+            std::string joined;
+            for (const TokenId id : ids) {
+                const std::string_view piece = stream.push(id);
+                EXPECT_EQ(unicode::incomplete_utf8_suffix(piece), 0u);
+                joined += piece;
+            }
+            ASSERT_EQ(joined += stream.flush(), tokenizer_.decode(ids, options));
+        }
     }
 }
 
