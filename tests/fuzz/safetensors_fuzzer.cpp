@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         for (const char* name : {"a", "b", "c", "model.norm.weight", "model.layers.0.self_attn.q_proj.bias"}) {
             if (!file.contains(name)) continue;
             const eigenlm::Tensor tensor = file.tensor(name);
-            std::vector<std::byte> bytes(tensor.size() * size_of(tensor.dtype));
+            std::vector<std::byte> bytes(bytes_of(tensor.dtype, tensor.size()));
             tensor.read_bytes(0, bytes);
             std::vector<float> last(std::min<std::size_t>(tensor.size(), 3));
             if (tensor.dtype != eigenlm::Dtype::i32) tensor.read(tensor.size() - last.size(), last);

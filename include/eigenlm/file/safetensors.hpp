@@ -61,7 +61,7 @@ class SafetensorsFile final : public TensorSource {
         const auto dtype = dtype_from_string(entry.dtype);
         if (!dtype)
             throw UnsupportedError(where, "dtype " + entry.dtype + " is not supported (expected F32, F16 or BF16)");
-        const std::size_t begin = data_begin_ + entry.begin, element = size_of(*dtype);
+        const std::size_t begin = data_begin_ + entry.begin, element = bytes_of(*dtype, 1);
         return {where, *dtype, entry.shape,
                 [file = file_, begin, element](std::size_t first, std::span<std::byte> out) {
                     file->read(begin + first * element, out);

@@ -1,36 +1,20 @@
 #pragma once
 // Tensors as files hold them: a type, a shape, and numbers that are read piece by piece.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../base/types.hpp"
+#include "dequantise.hpp"
+#include "dtype.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
-
-/// Element types that files hold and this library reads.
-enum class Dtype { f32, f16, bf16, i32 };
-
-/// "F32", "F16", "BF16", "I32": the names that safetensors files use.
-constexpr const char* to_string(Dtype dtype) {
-    constexpr const char* names[] = {"F32", "F16", "BF16", "I32"};
-    return names[static_cast<int>(dtype)];
-}
-/// Bytes of one element.
-constexpr std::size_t size_of(Dtype dtype) { return dtype == Dtype::f32 || dtype == Dtype::i32 ? 4 : 2; }
-
-/// The type of that name, or nothing.
-inline std::optional<Dtype> dtype_from_string(std::string_view name) {
-    for (const Dtype d : {Dtype::f32, Dtype::f16, Dtype::bf16, Dtype::i32})
-        if (name == to_string(d)) return d;
-    return std::nullopt;
-}
 
 /// "[3, 4]"
 inline std::string to_string(std::span<const std::size_t> shape) {
@@ -39,10 +23,11 @@ inline std::string to_string(std::span<const std::size_t> shape) {
     return text + "]";
 }
 
-/// Elements in a file's bytes -> floats, exactly. `bytes` holds out.size() elements and need not be aligned.
-/// Throws ArgumentError for whole numbers.
+/// Elements in a file's bytes -> floats, exactly; quantised ones as `dequantise` has them. `bytes` holds out.size()
+/// elements, in whole blocks, and need not be aligned. Throws ArgumentError for whole numbers.
 inline void widen(Dtype dtype, std::span<const std::byte> bytes, std::span<float> out) {
-    if (dtype == Dtype::i32) throw ArgumentError("widen", "expected F32, F16 or BF16, found I32");
+    if (dtype == Dtype::i32) throw ArgumentError("widen", "expected F32, F16, BF16 or a quantised type, found I32");
+    if (is_quantised(dtype)) return dequantise(dtype, bytes, out);
     if (dtype == Dtype::f32) {
         if (!out.empty()) std::memcpy(out.data(), bytes.data(), out.size_bytes());
         return;
@@ -65,8 +50,8 @@ struct Tensor {
     std::string where;               ///< "path: tensor name", for messages
     Dtype dtype = Dtype::f32;        ///< of the elements
     std::vector<std::size_t> shape;  ///< sizes, the slowest index first; empty: one element
-    /// Fills `out` with the elements from `first` on, in row-major order and in the tensor's own type. Several threads
-    /// may call it at once.
+    /// Fills `out` with the elements from `first` on, in row-major order and in the tensor's own type: whole blocks of
+    /// it. Several threads may call it at once.
     std::function<void(std::size_t first, std::span<std::byte> out)> read_bytes;
 
     /// Elements.
@@ -78,9 +63,14 @@ struct Tensor {
     /// Elements [first, first + out.size()) in row-major order, as floats. They must lie within the tensor, which is
     /// not checked. Throws ArgumentError for whole numbers, and what the source throws when it reads.
     void read(std::size_t first, std::span<float> out) const {
-        std::vector<std::byte> bytes(out.size() * size_of(dtype));
-        read_bytes(first, bytes);
-        widen(dtype, bytes, out);
+        const std::size_t block = layout_of(dtype).block_elements, begin = first / block * block;
+        const std::size_t count = round_up(first + out.size(), block) - begin;
+        std::vector<std::byte> bytes(bytes_of(dtype, count));
+        read_bytes(begin, bytes);
+        if (count == out.size()) return widen(dtype, bytes, out);
+        std::vector<float> whole(count);
+        widen(dtype, bytes, whole);
+        std::copy_n(whole.begin() + static_cast<std::ptrdiff_t>(first - begin), out.size(), out.begin());
     }
 };
 

@@ -27,8 +27,8 @@ struct WeightOptions {
     std::stop_token stop = {};                   ///< CancelledError once requested
 };
 
-/// The type that a source's matrices have; f32, which holds all of them, where they have several. Throws what the
-/// source throws for a tensor that is missing or has another shape.
+/// The type that a source's matrices have; f32, which holds all of them, where they have several or are quantised.
+/// Throws what the source throws for a tensor that is missing or has another shape.
 inline WeightType stored_type(const ModelConfig& config, const TensorSource& source) {
     std::optional<Dtype> common;
     bool mixed = false;
@@ -39,8 +39,8 @@ inline WeightType stored_type(const ModelConfig& config, const TensorSource& sou
             common = dtype;
         }
     });
-    if (mixed || common == Dtype::f32) return WeightType::f32;
-    return common == Dtype::bf16 ? WeightType::bf16 : WeightType::f16;
+    if (mixed) return WeightType::f32;
+    return common == Dtype::bf16 ? WeightType::bf16 : common == Dtype::f16 ? WeightType::f16 : WeightType::f32;
 }
 
 /// Loads ModelWeights. Throws what the source throws, before any matrix is allocated: memory stays bounded by what the
@@ -175,7 +175,7 @@ class WeightLoader {
     void pack(const Piece& piece, Staging& staging) {
         const std::size_t inputs = piece.matrix->inputs(), rows = piece.end - piece.begin;
         const Tensor& tensor = *piece.tensor;
-        staging.bytes.resize(rows * inputs * size_of(tensor.dtype));
+        staging.bytes.resize(bytes_of(tensor.dtype, rows * inputs));
         tensor.read_bytes(piece.begin * inputs, staging.bytes);
         const Storage* from = reinterpret_cast<const Storage*>(staging.bytes.data());
         if (tensor.dtype != Weight::dtype) from = convert(tensor, rows * inputs, staging);

@@ -278,8 +278,8 @@ inline ModelConfig resolve_tying(ModelConfig config, const TensorSource& source)
     std::vector<std::byte> a, b;
     for (std::size_t first = 0; config.tie_word_embeddings && first < head.size(); first += piece) {
         const std::size_t count = std::min(piece, head.size() - first);
-        a.resize(count * size_of(head.dtype));
-        b.resize(count * size_of(embedding.dtype));
+        a.resize(bytes_of(head.dtype, count));
+        b.resize(bytes_of(embedding.dtype, count));
         head.read_bytes(first, a);
         embedding.read_bytes(first, b);
         config.tie_word_embeddings = a == b;
