@@ -52,8 +52,7 @@ class Checkpoint {
         const auto status = std::filesystem::status(folder, ignored);
         if (std::filesystem::is_directory(status)) return;
         if (!std::filesystem::exists(status)) throw IoError(folder.string(), "no such folder");
-        if (folder.extension() == ".gguf") throw UnsupportedError(folder.string(), "GGUF files are not supported");
-        throw IoError(folder.string(), "expected a Hugging Face model folder, found a file");
+        throw IoError(folder.string(), "expected a Hugging Face model folder or a GGUF file, found a file of another kind");
     }
     static std::unique_ptr<const TensorSource> open_weights(const std::filesystem::path& folder) {
         const auto file = folder / "model.safetensors", index = folder / "model.safetensors.index.json",
