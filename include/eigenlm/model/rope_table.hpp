@@ -82,6 +82,9 @@ inline std::vector<float> rope_frequencies(const ModelConfig& config) {
             case RopeScaling::Kind::llama3:
                 frequencies[i] = detail::scale_llama3(1.0f / power, s);
                 break;
+            case RopeScaling::Kind::factors:
+                frequencies[i] = 1.0f / power / s.factors[i];
+                break;
             case RopeScaling::Kind::yarn:
                 frequencies[i] = detail::scale_yarn(power, i, s.factor, range);
                 break;

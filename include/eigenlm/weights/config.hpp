@@ -32,8 +32,8 @@ struct RopeScaling {
     /// linear: all are divided by the factor (Chen et al., 2023). dynamic: none are, up to the original length; what
     /// lies beyond is not computed here, since it would change keys that are cached already. yarn: low ones are
     /// divided, high ones stay, by the number of turns within the original length (Peng et al., 2023). llama3: the same
-    /// by wavelength (Dubey et al., 2024).
-    enum class Kind { none, linear, dynamic, yarn, llama3 };
+    /// by wavelength (Dubey et al., 2024). factors: each is divided by its own.
+    enum class Kind { none, linear, dynamic, yarn, llama3, factors };
     Kind kind = Kind::none;  ///< which of them
     double factor = 1;       ///< new length / original length
     /// yarn, llama3
@@ -44,6 +44,7 @@ struct RopeScaling {
     double beta_slow = 1;         ///< yarn: below so many turns it is divided
     double attention_factor = 1;  ///< yarn: cosines and sines are multiplied by this
     bool truncate = true;         ///< yarn: the blend begins and ends at whole pairs
+    std::vector<float> factors;   ///< factors: [head_dim / 2]
 };
 
 /// A model's shape and constants: read_config makes one of config.json, check() tells whether one made by hand will do.
@@ -97,6 +98,14 @@ inline constexpr std::size_t vocab_size = 1 << 24, hidden_size = 1 << 20, interm
                              heads = 1 << 14, positions = 1 << 24;
 }
 
+EIGENLM_EXACT_BEGIN
+/// YaRN's factor on cosines and sines where none is given.
+inline double yarn_attention_factor(double factor, double mscale = 0, double mscale_all_dim = 0) {
+    const auto scale = [factor](double weight) { return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0; };
+    return mscale != 0 && mscale_all_dim != 0 ? scale(mscale) / scale(mscale_all_dim) : scale(1);
+}
+EIGENLM_EXACT_END
+
 }  // namespace detail
 
 /// Throws ArgumentError unless a config made by hand can be computed with. read_config's results always can.
@@ -136,6 +145,10 @@ inline void check(const ModelConfig& c) {
         require(c.rope_theta > 1, "rope_theta", "more than 1 with yarn");
         require(s.beta_fast > 0, "rope_scaling.beta_fast", "more than 0");
         require(s.beta_slow > 0, "rope_scaling.beta_slow", "more than 0");
+    }
+    if (s.kind == factors) {
+        require(s.factors.size() == c.head_dim / 2, "rope_scaling.factors", "one for each pair of a head");
+        for (const float factor : s.factors) within("rope_scaling.factors", factor, 1e-8f, 1e8f);
     }
     if (s.kind == llama3) {
         within("rope_scaling.low_freq_factor", s.low_freq_factor, 1e-8, 1e8);

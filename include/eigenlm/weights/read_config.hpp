@@ -115,14 +115,11 @@ inline std::vector<std::size_t> read_windows(const JsonObject& json, const Model
     return llama_windows(json, config);
 }
 
-EIGENLM_EXACT_BEGIN
 /// YaRN's factor on cosines and sines where none is given, from its factor and DeepSeek's mscale and mscale_all_dim.
 inline double yarn_attention_factor(const JsonObject& json, double factor) {
-    const auto scale = [factor](double weight) { return factor <= 1 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0; };
-    const double mscale = json.number_or("mscale", 0, 0, 1e6), all = json.number_or("mscale_all_dim", 0, 0, 1e6);
-    return mscale != 0 && all != 0 ? scale(mscale) / scale(all) : scale(1);
+    return yarn_attention_factor(factor, json.number_or("mscale", 0, 0, 1e6),
+                                 json.number_or("mscale_all_dim", 0, 0, 1e6));
 }
-EIGENLM_EXACT_END
 
 inline RopeScaling read_rope_scaling(const JsonObject& json, const ModelConfig& config, std::size_t original) {
     using Kind = RopeScaling::Kind;
