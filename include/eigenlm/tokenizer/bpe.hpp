@@ -116,15 +116,17 @@ class Bpe {
     /// Two neighbours: left, right.
     using Pair = std::pair<TokenId, TokenId>;
 
-    /// `merges` in order of rank. `where` names the file and model for errors. Throws FormatError when a merge names an
-    /// id that is not in the vocabulary, stands there twice, or makes something that is no token; UnsupportedError when
-    /// one of the 256 bytes has no token (Hugging Face then drops such bytes from the text, or has an unknown token for
-    /// them).
-    Bpe(Vocab vocab, std::span<const Pair> merges, const BpeOptions& options, const std::string& where)
+    /// `merges` in order of rank, or with their own `ranks`, several of which may be equal: then the leftmost pair
+    /// merges first. `where` names the file and model for errors. Throws FormatError when a merge names an id that is
+    /// not in the vocabulary, stands there twice, or makes something that is no token; UnsupportedError when one of the
+    /// 256 bytes has no token (Hugging Face then drops such bytes from the text, or has an unknown token for them).
+    Bpe(Vocab vocab, std::span<const Pair> merges, const BpeOptions& options, const std::string& where,
+        std::span<const std::uint32_t> ranks = {})
         : vocab_(std::move(vocab)), merges_(merges.size()), options_(options) {
         find_single_bytes(where);
         TokenId merged = no_token;
-        for (std::size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, merged, where);
+        for (std::size_t i = 0; i < merges.size(); ++i)
+            add_merge(merges[i], i, ranks.empty() ? i : ranks[i], merged, where);
         cuts_words_ = options_.symbols == Symbols::characters && words_begin_tokens();
     }
 
@@ -154,7 +156,7 @@ class Bpe {
     static constexpr std::uint32_t none = std::numeric_limits<std::uint32_t>::max();
 
     void find_single_bytes(const std::string& where);
-    void add_merge(Pair pair, std::size_t rank, TokenId& merged, const std::string& where);
+    void add_merge(Pair pair, std::size_t number, std::size_t rank, TokenId& merged, const std::string& where);
     bool is_joined(TokenId whole, TokenId left, TokenId right) const;
     bool words_begin_tokens() const;
     static std::size_t word_end(std::string_view piece, std::size_t begin);
@@ -196,11 +198,12 @@ inline bool Bpe::is_joined(TokenId whole, TokenId left, TokenId right) const {
 }
 
 /// `merged`: what the merge before has made; becomes what this one makes.
-inline void Bpe::add_merge(Pair pair, std::size_t rank, TokenId& merged, const std::string& where) {
+inline void Bpe::add_merge(Pair pair, std::size_t number, std::size_t rank, TokenId& merged,
+                           const std::string& where) {
     constexpr std::size_t longest_way = 1024;  // a few dozen, unless somebody made the merges up to collide
     const auto [left, right] = pair;
     const auto fail = [&](const std::string& what) {
-        throw FormatError(where + ".merges[" + std::to_string(rank) + "]", what);
+        throw FormatError(where + ".merges[" + std::to_string(number) + "]", what);
     };
     if (!vocab_.has(left) || !vocab_.has(right)) fail("merges a token that is not in the vocabulary");
     if (!is_joined(merged, left, right)) merged = merged + 1;  // files have them in the order of their ids
@@ -328,7 +331,8 @@ inline void Bpe::merge_many(BpeScratch& scratch, std::vector<TokenId>& ids) cons
         std::pop_heap(queue.begin(), queue.end(), std::greater<>{});
         const std::uint64_t best = queue.back();
         queue.pop_back();
-        // A rank belongs to one pair, so an entry is stale exactly when its symbol's pair has another rank by now.
+        // An entry is stale when its symbol's pair has another rank by now. Where the pair is another one of the same
+        // rank, it has an entry just like this one: they come one behind the other, and the first merges it.
         const auto left = static_cast<std::uint32_t>(best);
         if (symbols[left].merge.rank == best >> 32) merge_at(scratch, left);
     }

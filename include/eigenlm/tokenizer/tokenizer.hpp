@@ -15,12 +15,15 @@
 #include "../base/parallel.hpp"
 #include "../base/types.hpp"
 #include "../file/file.hpp"
+#include "../file/gguf_splits.hpp"
 #include "added_tokens.hpp"
 #include "bpe.hpp"
 #include "normalizer.hpp"
 #include "pre_tokenizer.hpp"
+#include "read_gguf_tokenizer.hpp"
 #include "token_text.hpp"
 #include "tokenizer_json.hpp"
+#include "tokenizer_parts.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -56,14 +59,18 @@ class EncodeScratch {
 /// (and for text that it does not change) decode(encode(x)) == x for all x.
 class Tokenizer {
   public:
-    /// Reads `path`, a tokenizer.json or the folder that holds one. Throws IoError when it cannot be read, FormatError
-    /// or UnsupportedError (see read_tokenizer_json) naming file and field. tokenizer_config.json is not read: with a
+    /// Reads `path`, a tokenizer.json or the folder that holds one, or a GGUF file, which needs no tensors. Throws
+    /// IoError when it cannot be read, FormatError or UnsupportedError (see read_tokenizer_json and
+    /// read_gguf_tokenizer) naming file and field. tokenizer_config.json is not read: with a
     /// tokenizer.json beside it, transformers 5 ignores its add_bos_token and add_eos_token, and the post-processor
     /// decides.
     static Tokenizer load(const std::filesystem::path& path);
 
     /// Like load, from the text of a tokenizer.json; `where` names it in messages.
     static Tokenizer from_json(std::string_view json, const std::string& where);
+
+    /// Of parts that belong together.
+    explicit Tokenizer(TokenizerParts&& parts);
 
     /// The ids of `text`. The contents of added tokens, special ones too, are recognised wherever they stand in it.
     /// Throws ArgumentError above 1 GiB, UnsupportedError where a file's normalizer makes it 16 times as long.
@@ -117,8 +124,6 @@ class Tokenizer {
     std::size_t longest_token() const { return texts_.longest(); }
 
   private:
-    explicit Tokenizer(TokenizerParts&& parts);
-
     void check(TokenId id) const {
         if (!texts_.has(id))
             throw ArgumentError("token id",
@@ -152,6 +157,7 @@ EIGENLM_LARGE Tokenizer Tokenizer::from_json(std::string_view json, const std::s
 }
 
 EIGENLM_LARGE Tokenizer Tokenizer::load(const std::filesystem::path& path) {
+    if (is_gguf(path)) return Tokenizer(read_gguf_tokenizer(GgufFiles(path).metadata()));
     std::error_code ignored;
     const auto file = std::filesystem::is_directory(path, ignored) ? path / "tokenizer.json" : path;
     return from_json(read_text(file), file.string());

@@ -20,19 +20,9 @@
 #include "read_post_processor.hpp"
 #include "read_steps.hpp"
 #include "settings.hpp"
-#include "token_text.hpp"
+#include "tokenizer_parts.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
-
-/// What a tokenizer is made of.
-struct TokenizerParts {
-    Bpe bpe;                     ///< vocabulary and merges
-    AddedTokens added;           ///< found in the text before anything else
-    Normalizer normalizer;       ///< rewrites text
-    PreTokenizer pre_tokenizer;  ///< cuts it
-    DecodeRules decoding;        ///< from tokens back to text
-    SpecialFrame frame;          ///< the post-processor's
-};
 
 namespace detail {
 
