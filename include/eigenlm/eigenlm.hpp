@@ -33,6 +33,11 @@
 #include "file/safetensors.hpp"  // names -> tensors
 #include "file/shards.hpp"       // the same, in several files
 #include "file/checkpoint.hpp"   // a model folder
+#include "file/dtype.hpp"        // numbers and blocks of numbers
+#include "file/dequantise.hpp"   // blocks -> floats
+#include "file/gguf_values.hpp"  // what GGUF files say beside tensors
+#include "file/gguf.hpp"         // names -> tensors, again
+#include "file/gguf_splits.hpp"  // the same, in several files
 
 #include "jinja/text.hpp"        // characters as Python knows them
 #include "jinja/context.hpp"     // one rendering, and what it may use
@@ -77,6 +82,9 @@
 #include "weights/layer.hpp"   // all of a model's
 #include "weights/names.hpp"   // what checkpoints call them
 #include "weights/read_config.hpp"  // config.json
+#include "weights/gguf_tensors.hpp"  // GGUF's names
+#include "weights/rope_factors.hpp"  // GGUF's way to say Llama 3's scaling
+#include "weights/read_gguf_config.hpp"  // GGUF's metadata
 #include "weights/load.hpp"    // names -> packed matrices
 #include "weights/random.hpp"  // made-up weights, for measuring
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../file/checkpoint.hpp"
+#include "../weights/read_gguf_config.hpp"
 #include "conversation.hpp"
 #include "generation.hpp"
 #include "score.hpp"
@@ -94,14 +95,27 @@ class LanguageModel {
 };
 
 /// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json
-/// and the files it names) and, where they are there, generation_config.json and the chat template. Throws IoError,
-/// FormatError or UnsupportedError, naming file and field, for a folder that cannot be used; ResourceError when memory
-/// does not suffice; CancelledError when options.cancel asked for it. A broken chat template is
-/// LanguageModel::chat_template's to throw.
-EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options = {});
+/// and the files it names) and, where they are there, generation_config.json and the chat template. Or a GGUF file, or
+/// all of them where it is one of several; quantised weights become f32, or what options.dtype says. Throws IoError,
+/// FormatError or UnsupportedError, naming file and field, for what cannot be used; ResourceError when memory does not
+/// suffice; CancelledError when options.cancel asked for it. A broken chat template is LanguageModel::chat_template's to
+/// throw.
+EIGENLM_LARGE LanguageModel load(const std::filesystem::path& path, const ModelOptions& options = {});
 
 #if EIGENLM_DEFINE_LARGE
-EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const ModelOptions& options) try {
+namespace detail {
+
+inline LanguageModel load_gguf(const std::filesystem::path& path, const ModelOptions& options) {
+    const GgufFiles files(path);
+    const ModelConfig config = read_config(files);
+    const GgufTensors tensors(files, config);
+    GenerationDefaults defaults = read_generation_defaults(config, files.metadata());
+    auto tokenizer = std::make_shared<const Tokenizer>(read_gguf_tokenizer(files.metadata()));
+    auto model = std::make_shared<const Model>(config, tensors, options);
+    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
+}
+
+inline LanguageModel load_folder(const std::filesystem::path& folder, const ModelOptions& options) {
     const Checkpoint checkpoint = Checkpoint::open(folder);
     const ModelConfig config = read_config(checkpoint);
     GenerationDefaults defaults = read_generation_defaults(config, checkpoint.config(), checkpoint.generation_config(),
@@ -110,8 +124,14 @@ EIGENLM_LARGE LanguageModel load(const std::filesystem::path& folder, const Mode
     auto model = std::make_shared<const Model>(config, checkpoint.tensors(), options);
     return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults),
                          std::make_shared<const DeferredChatTemplate>(folder));
+}
+
+}  // namespace detail
+
+EIGENLM_LARGE LanguageModel load(const std::filesystem::path& path, const ModelOptions& options) try {
+    return is_gguf(path) ? detail::load_gguf(path, options) : detail::load_folder(path, options);
 } catch (const std::bad_alloc&) {
-    throw ResourceError(folder.string(), "no memory left to load it");
+    throw ResourceError(path.string(), "no memory left to load it");
 }
 #endif
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../base/progress.hpp"
+#include "../file/gguf_values.hpp"
 #include "../kernels/table.hpp"
 #include "../weights/read_config.hpp"
 #include "sampler.hpp"
@@ -74,6 +75,24 @@ inline GenerationDefaults read_generation_defaults(const ModelConfig& config, co
     sampling.top_p = static_cast<float>(json.number_or("top_p", 1, 1e-6, 1));
     sampling.min_p = static_cast<float>(json.number_or("min_p", 0, 0, 1));
     return defaults;
+}
+
+/// What a GGUF file says: ids, and nothing of sampling. Throws FormatError for an id that is out of range.
+inline GenerationDefaults read_generation_defaults(const ModelConfig& config, const GgufMetadata& metadata) {
+    GenerationDefaults defaults;
+    defaults.eos_token_ids = config.eos_token_ids;
+    const char* const bos = "tokenizer.ggml.bos_token_id";
+    if (metadata.has(bos))
+        defaults.bos_token_id =
+            static_cast<TokenId>(metadata.integer(bos, 0, static_cast<std::int64_t>(config.vocab_size) - 1));
+    return defaults;
+}
+
+/// The text of a GGUF file's chat template, a Jinja program; nothing where it has none. Throws FormatError for a value
+/// that is no text.
+inline std::optional<std::string> chat_template(const GgufMetadata& metadata) {
+    const char* const key = "tokenizer.chat_template";
+    return metadata.has(key) ? std::optional(metadata.string(key)) : std::nullopt;
 }
 
 /// The caller's wishes over the model's defaults.
