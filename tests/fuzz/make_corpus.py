@@ -5,6 +5,7 @@ Inputs that fuzzing found are added to the same folders by hand, under names tha
 """
 import json
 import pathlib
+import struct
 import sys
 
 here = pathlib.Path(__file__).parent
@@ -142,7 +143,105 @@ def templates():
         write("template", f"language-{i:04}", "\n".join(sources[i : i + 55]).encode())
 
 
+class Gguf:
+    """A GGUF file in the making: pairs and tensors in the order of the calls."""
+
+    def __init__(self, arch="llama"):
+        self.pairs, self.tensors, self.data = [], [], b""
+        self.set("general.architecture", 8, arch)
+
+    @staticmethod
+    def text(value):
+        value = value.encode() if isinstance(value, str) else value
+        return struct.pack("<Q", len(value)) + value
+
+    def value(self, kind, value):
+        if kind == 8:
+            return self.text(value)
+        return struct.pack("<" + "BbHhIif?__Qqd"[kind], value)
+
+    def set(self, key, kind, value):
+        self.pairs.append(self.text(key) + struct.pack("<I", kind) + self.value(kind, value))
+
+    def set_all(self, key, kind, values):
+        head = struct.pack("<IIQ", 9, kind, len(values))
+        self.pairs.append(self.text(key) + head + b"".join(self.value(kind, v) for v in values))
+
+    def tensor(self, name, sizes, kind, data):
+        head = struct.pack(f"<I{len(sizes)}QIQ", len(sizes), *sizes, kind, len(self.data))
+        self.tensors.append(self.text(name) + head)
+        self.data += data + bytes(-len(data) % 32)
+
+    def bytes(self):
+        head = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.pairs)) + b"".join(self.pairs + self.tensors)
+        return head + bytes(-len(head) % 32) + self.data
+
+
+def small_model(arch, kind, block):
+    """One layer of 32 numbers: every tensor has one block a row, of a few rows."""
+    file = Gguf(arch)
+    for key, value in {"context_length": 64, "embedding_length": 32, "feed_forward_length": 32, "block_count": 1,
+                       "attention.head_count": 2, "attention.head_count_kv": 1, "rope.dimension_count": 16}.items():
+        file.set(f"{arch}.{key}", 4, value)
+    file.set(f"{arch}.attention.layer_norm_rms_epsilon", 6, 1e-5)
+    file.set(f"{arch}.rope.freq_base", 6, 1e4)
+    file.tensor("token_embd.weight", [32, 3], kind, bytes(range(block)) * 3)
+    file.tensor("output_norm.weight", [32], 0, bytes(128))
+    for name, rows in {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32, "ffn_up": 32,
+                       "ffn_down": 32}.items():
+        file.tensor(f"blk.0.{name}.weight", [32, rows], kind, bytes(range(block)) * rows)
+    for name in ("attn_norm", "ffn_norm"):
+        file.tensor(f"blk.0.{name}.weight", [32], 0, bytes(128))
+    return file
+
+
+def ggufs():
+    write("gguf", "llama-q4_0", small_model("llama", 2, 18).bytes())
+    file = small_model("llama", 8, 34)
+    file.tensor("rope_freqs.weight", [8], 0, struct.pack("<8f", 1, 1, 1, 1.5, 3, 8, 8, 8))
+    write("gguf", "llama-factors", file.bytes())
+    file = small_model("qwen3", 20, 18)
+    file.set("qwen3.rope.scaling.type", 8, "yarn")
+    file.set("qwen3.rope.scaling.factor", 6, 4)
+    file.set("qwen3.attention.sliding_window", 4, 16)
+    file.set_all("qwen3.attention.sliding_window_pattern", 7, [True])
+    write("gguf", "qwen3-yarn", file.bytes())
+    file = Gguf()
+    file.set("general.alignment", 4, 64)
+    for kind, value in [(0, 1), (1, -1), (2, 1), (3, -1), (4, 1), (5, -1), (6, 0.5), (7, True), (10, 1), (11, -1), (12, 0.5)]:
+        file.set(f"a{kind}", kind, value)
+        file.set_all(f"b{kind}", kind, [value] * 2)
+    write("gguf", "all-types", file.bytes())
+    for kind, elements, block in [(10, 256, 84), (11, 256, 110), (12, 256, 144), (13, 256, 176), (14, 256, 210), (23, 256, 136),
+                                  (6, 32, 22), (7, 32, 24), (3, 32, 20), (16, 256, 66), (1, 1, 2), (30, 1, 2), (26, 1, 4)]:
+        file.tensor(f"t{kind}", [elements, 1], kind, bytes(range(block)))
+    file.tensor("scalar", [], 0, bytes(4))
+    write("gguf", "all-blocks", file.bytes())
+    file = Gguf()
+    file.set("tokenizer.ggml.model", 8, "llama")
+    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
+    words = ["\u2581", "a", "b", "ab", "aba", "abab", "\u2581a", "\u2581ab", "c", "abc"]
+    file.set_all("tokenizer.ggml.tokens", 8, names + words + ["word"])
+    file.set_all("tokenizer.ggml.scores", 6, [0.0] * 259 + [-1, -2, -3, -4, -4, -5, -5, -6, -7, -8, 0])
+    file.set_all("tokenizer.ggml.token_type", 5, [2, 3, 3] + [6] * 256 + [1] * 10 + [4])
+    file.set("tokenizer.ggml.bos_token_id", 4, 1)
+    file.set("tokenizer.ggml.eos_token_id", 4, 2)
+    write("gguf", "sentence-piece", file.bytes())
+    printable = [b for b in range(256) if 0x21 <= b <= 0x7E or 0xA1 <= b <= 0xAC or b >= 0xAE]
+    others = [b for b in range(256) if b not in printable]
+    alphabet = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+    file = Gguf("qwen2")
+    file.set("tokenizer.ggml.model", 8, "gpt2")
+    file.set("tokenizer.ggml.pre", 8, "llama-bpe")
+    file.set_all("tokenizer.ggml.tokens", 8, [alphabet[b] for b in range(256)] + ["ab", "abc", "<s>", "[PAD259]"])
+    file.set_all("tokenizer.ggml.token_type", 5, [1] * 258 + [3, 5])
+    file.set_all("tokenizer.ggml.merges", 8, ["a b", "ab c"])
+    file.set("tokenizer.ggml.bos_token_id", 4, 258)
+    write("gguf", "byte-level", file.bytes())
+
+
 configs()
+ggufs()
 headers()
 indices()
 tokenizers()

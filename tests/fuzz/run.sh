@@ -19,6 +19,8 @@ trap 'rm -rf "$TMPDIR"' EXIT
 mkdir -p build/fuzz/broken
 for target in "$@"; do
     echo "== $target"
+    words=json
+    [ "$target" != gguf ] || words=gguf
     mkdir -p "build/fuzz/found/$target"
     dictionary=json
     [ "$target" != template ] || dictionary=jinja

@@ -70,5 +70,13 @@ TEST_P(RealCorpus, AgreesWithTheReference) {
     if (data == nullptr) GTEST_SKIP() << "EIGENLM_TEST_DATA is not set";
     check(Tokenizer::load(std::filesystem::path(data) / "tokenizers" / GetParam()), GetParam());
 }
+TEST_P(RealCorpus, OfGgufFilesAgreesWithTheReference) {
+    const char* data = std::getenv("EIGENLM_TEST_DATA");
+    if (data == nullptr) GTEST_SKIP() << "EIGENLM_TEST_DATA is not set";
+    const std::string model = GetParam(), name = model == "llama3"   ? "llama-bpe"
+                                                 : model == "llama2" ? "llama-spm"
+                                                                     : model;
+    check(Tokenizer::load(std::filesystem::path(data) / "vocab" / ("ggml-vocab-" + name + ".gguf")), model);
+}
 
 }  // namespace

@@ -211,11 +211,11 @@ TEST(Tokenizer, CopiesAndMovesStandAlone) {
 
 // The vocabularies of the real models, with the cases of llama.cpp, where EIGENLM_TEST_DATA names a folder that has
 // them.
-void check_real(const std::string& name, const std::string& cases) {
+void check_real(const std::string& path, const std::string& cases) {
     const char* data = std::getenv("EIGENLM_TEST_DATA");
     if (data == nullptr) GTEST_SKIP() << "EIGENLM_TEST_DATA is not set";
     const std::filesystem::path folder = data;
-    const auto tokenizer = Tokenizer::load(folder / "tokenizers" / name);
+    const auto tokenizer = Tokenizer::load(folder / path);
     const auto read = [&](const char* extension) {
         std::ifstream file(folder / "vocab" / (cases + extension), std::ios::binary);
         EXPECT_TRUE(file.good());
@@ -238,8 +238,11 @@ void check_real(const std::string& name, const std::string& cases) {
     EXPECT_GE(count, 46u);
 }
 
-TEST(RealTokenizer, Qwen2) { check_real("qwen2", "ggml-vocab-qwen2.gguf"); }
-TEST(RealTokenizer, Llama2) { check_real("llama2", "ggml-vocab-llama-spm.gguf"); }
-TEST(RealTokenizer, Llama3) { check_real("llama3", "ggml-vocab-llama-bpe.gguf"); }
+TEST(RealTokenizer, Qwen2) { check_real("tokenizers/qwen2", "ggml-vocab-qwen2.gguf"); }
+TEST(RealTokenizer, Llama2) { check_real("tokenizers/llama2", "ggml-vocab-llama-spm.gguf"); }
+TEST(RealTokenizer, Llama3) { check_real("tokenizers/llama3", "ggml-vocab-llama-bpe.gguf"); }
+TEST(RealTokenizer, Qwen2OfGguf) { check_real("vocab/ggml-vocab-qwen2.gguf", "ggml-vocab-qwen2.gguf"); }
+TEST(RealTokenizer, Llama2OfGguf) { check_real("vocab/ggml-vocab-llama-spm.gguf", "ggml-vocab-llama-spm.gguf"); }
+TEST(RealTokenizer, Llama3OfGguf) { check_real("vocab/ggml-vocab-llama-bpe.gguf", "ggml-vocab-llama-bpe.gguf"); }
 
 }  // namespace
