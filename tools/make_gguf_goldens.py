@@ -110,7 +110,7 @@ def write_config(writer, config):
         writer.add_rope_dimension_count(head_dim(config))
     if config["model_type"] == "mistral" and config.get("sliding_window"):
         writer.add_sliding_window(config["sliding_window"])
-    kind = rope(config).get("rope_type", "default")
+    kind = rope(config).get("rope_type") or rope(config).get("type", "default")
     if kind == "llama3":
         writer.add_tensor("rope_freqs.weight", llama3_factors(config))
     elif kind in ("linear", "yarn"):

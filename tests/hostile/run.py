@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Loads every folder that tools/make_hostile_folders.py made, each in a process of its own, and compares with its
-expected.json: tests/hostile/run.py LOAD_FOLDER FOLDERS
+"""Loads every folder that tools/make_hostile_folders.py made, or every file of tools/make_hostile_ggufs.py, each in a
+process of its own, and compares with its expected.json: tests/hostile/run.py LOAD_FOLDER FOLDERS
 
 Promised are the kind, a message of one line that begins with the path, an ordinary end of the process, at most 2 s of
 the processor, and a peak memory that grows by no more than
 
     8 MiB + 2 x the weights' bytes + 40 x the JSON's bytes     (40: JSON of nothing but "{},", as a tree)
+    8 MiB + 20 x a GGUF file's bytes                           (20: keys of a few bytes, as a map)
 
 where bytes count that the disk really holds, so that a file that merely claims to be large may not cost anything.
 """
@@ -35,6 +36,8 @@ def json_bytes(path):
 
 
 def memory_bound(model):
+    if model.suffix == ".gguf":
+        return 8 * MIB + 20 * held(model)
     files = [path for path in model.iterdir() if path.is_file() and os.access(path, os.R_OK)] if model.is_dir() else []
     files = [path for path in files if not path.is_symlink() and held(path) > 0]
     return 8 * MIB + sum(2 * held(path) + 38 * json_bytes(path) for path in files)
@@ -45,7 +48,7 @@ def faults(program, folder):
     expected = json.loads((folder / "expected.json").read_text())
     if expected.get("unless_root") and os.geteuid() == 0:
         return None
-    model = folder / "model"
+    model = folder / "model.gguf" if (folder / "model.gguf").exists() else folder / "model"
     command = [program, model] + [str(expected[key]) for key in ("address_space",) if key in expected]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
