@@ -92,10 +92,12 @@ inline RopeScaling scaling_of_factors(ModelConfig config, std::span<const float>
     usual.original_max_position_embeddings = 8192;  // Llama 3.1 to 3.3
     if (fits(usual)) return s;
     if (const auto fitted = detail::fit_llama3(config, factors); fitted && fits(*fitted)) return s;
-    for (std::size_t length = 1; length <= detail::limits::positions; length *= 2) {
-        usual.original_max_position_embeddings = length;
-        if (fits(usual)) return s;
-    }
+    for (const double high : {4, 2, 8, 16, 32})  // where only one factor is blended, or none
+        for (std::size_t length = 1; length <= detail::limits::positions; length *= 2) {
+            usual.high_freq_factor = high;
+            usual.original_max_position_embeddings = length;
+            if (fits(usual)) return s;
+        }
     s = {};
     s.kind = RopeScaling::Kind::factors;
     s.factors.assign(factors.begin(), factors.end());
