@@ -13,7 +13,8 @@ struct Arguments {
 };
 
 void define(CLI::App& app, Arguments& a) {
-    app.add_option("-m,--model", a.model, "Hugging Face model folder (default: the embedded tiny story model)");
+    app.add_option("-m,--model", a.model,
+                   "Hugging Face model folder or GGUF file (default: the embedded tiny story model)");
     app.add_option("-f,--file", a.file, "the text, - for stdin")->required();
     app.add_option("-t,--threads", a.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
     app.add_option("-c,--ctx-size", a.context, "tokens of a window, 0: the model's context")

@@ -74,7 +74,8 @@ void tokenize(const CLI::App& app, const Arguments& a) {
 int main(int argc, char** argv) {
     CLI::App app("Turns text into token ids, and ids into text.", "tokenize");
     Arguments a;
-    app.add_option("-m,--model", a.model, "model folder or tokenizer.json (default: the embedded tiny model's)");
+    app.add_option("-m,--model", a.model,
+                   "model folder, tokenizer.json or GGUF file (default: the embedded tiny model's)");
     auto* input = app.add_option_group("input");
     input->add_option("-p,--prompt", a.prompt, "text to encode");
     input->add_option("-f,--file", a.file, "encode this file, - for stdin");

@@ -180,7 +180,7 @@ test_bad_input_is_status_1() {
     echo GGUF >"$folder/model.gguf"
     refused 1 "$folder/nowhere" -m "$folder/nowhere"
     refused 1 "config.json" -m "$folder/empty"
-    refused 1 "GGUF" -m "$folder/model.gguf"
+    refused 1 "model.gguf: version: truncated" -m "$folder/model.gguf"
     refused 1 "$folder/nowhere" -f "$folder/nowhere"
     refused 1 "$folder/empty" -f "$folder/empty"
     refused 1 "the context 2" -c 2

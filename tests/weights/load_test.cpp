@@ -249,7 +249,7 @@ TEST(Load, RefusesWhatIsNoFolder) {
     folder.write("model.gguf", "GGUF");
     folder.write("model.bin", "bytes");
     const auto load = [&](const std::string& name) { return [path = folder / name] { eigenlm::load(path); }; };
-    support::expect_error<UnsupportedError>(load("model.gguf"), {(folder / "model.gguf").string(), "GGUF"});
+    support::expect_error<FormatError>(load("model.gguf"), {(folder / "model.gguf").string(), "version", "truncated"});
     support::expect_error<IoError>(load("model.bin"), {(folder / "model.bin").string(), "folder", "found a file"});
     support::expect_error<IoError>(load("nowhere"), {(folder / "nowhere").string(), "no such folder"});
     support::expect_error<IoError>([] { eigenlm::load(""); }, {"no such folder"});

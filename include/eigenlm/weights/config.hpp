@@ -38,13 +38,13 @@ struct RopeScaling {
     double factor = 1;       ///< new length / original length
     /// yarn, llama3
     std::size_t original_max_position_embeddings = 0;
-    double low_freq_factor = 1;   ///< llama3: wavelengths above original / low are "low frequency"
-    double high_freq_factor = 1;  ///< llama3: wavelengths below original / high are left as they are
-    double beta_fast = 32;        ///< yarn: above so many turns a frequency stays
-    double beta_slow = 1;         ///< yarn: below so many turns it is divided
-    double attention_factor = 1;  ///< yarn: cosines and sines are multiplied by this
-    bool truncate = true;         ///< yarn: the blend begins and ends at whole pairs
-    std::vector<float> factors;   ///< factors: [head_dim / 2]
+    double low_freq_factor = 1;       ///< llama3: wavelengths above original / low are "low frequency"
+    double high_freq_factor = 1;      ///< llama3: wavelengths below original / high are left as they are
+    double beta_fast = 32;            ///< yarn: above so many turns a frequency stays
+    double beta_slow = 1;             ///< yarn: below so many turns it is divided
+    double attention_factor = 1;      ///< yarn: cosines and sines are multiplied by this
+    bool truncate = true;             ///< yarn: the blend begins and ends at whole pairs
+    std::vector<float> factors = {};  ///< factors: [head_dim / 2]
 };
 
 /// A model's shape and constants: read_config makes one of config.json, check() tells whether one made by hand will do.
