@@ -95,7 +95,7 @@ struct ModelFlags {
     std::size_t threads = 0, context = 0;
 };
 inline void define(CLI::App& app, ModelFlags& f) {
-    app.add_option("-m,--model", f.model, "Hugging Face model folder (default: the embedded tiny story model)");
+    app.add_option("-m,--model", f.model, "Hugging Face model folder or GGUF file (default: the embedded tiny story model)");
     app.add_option("-t,--threads", f.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
     app.add_option("-c,--ctx-size", f.context, "most positions, 0: the model's")
         ->check(CLI::Range(0, 1 << 24))

@@ -19,12 +19,10 @@ trap 'rm -rf "$TMPDIR"' EXIT
 mkdir -p build/fuzz/broken
 for target in "$@"; do
     echo "== $target"
-    words=json
-    [ "$target" != gguf ] || words=gguf
     mkdir -p "build/fuzz/found/$target"
-    dictionary=json
-    [ "$target" != template ] || dictionary=jinja
+    dictionary=tests/fuzz/$target.dict
+    [ -f "$dictionary" ] || dictionary=tests/fuzz/json.dict
     "build/fuzz/tests/fuzz/${target}_fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
-        -dict="tests/fuzz/$dictionary.dict" -artifact_prefix="build/fuzz/broken/$target-" -print_final_stats=1 \
+        -dict="$dictionary" -artifact_prefix="build/fuzz/broken/$target-" -print_final_stats=1 \
         "build/fuzz/found/$target" "tests/fuzz/corpus/$target"
 done

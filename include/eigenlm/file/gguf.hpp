@@ -141,6 +141,7 @@ class GgufFile::Cursor {
     /// Metadata above this is not read: the largest vocabularies with their merges have 20 MB.
     static constexpr std::size_t most = std::size_t{256} << 20;
 
+    /// Before a file's first byte.
     explicit Cursor(const File& file) : file_(file), end_(std::min(file.size(), most)) {}
 
     /// Bytes read so far.
