@@ -46,7 +46,8 @@ std::shared_ptr<const eigenlm::ChatTemplate> find_template(const Arguments& a) {
     const auto share = [](ChatTemplate&& t) { return std::make_shared<const ChatTemplate>(std::move(t)); };
     const std::filesystem::path folder = command_line::model_path(a.model.model);
     const bool no_model = a.model.model.empty() && !a.render.empty();  // the variables have all that is wanted
-    if (!no_model && !std::filesystem::is_directory(folder)) throw eigenlm::IoError(folder.string(), "no such folder");
+    if (!no_model && !std::filesystem::exists(folder))
+        throw eigenlm::IoError(folder.string(), "no such folder or file");
     if (!a.template_file.empty()) {
         const std::string source = command_line::read_text(a.template_file);
         return share(no_model ? ChatTemplate::from_text(source, a.template_file)

@@ -199,10 +199,18 @@ TEST(GgufModel, ItsTokenizerIsTheFolders) {
         EXPECT_EQ(ours.encode(text), folder.encode(text)) << text;
 }
 
-TEST(GgufModel, HasTheTextOfItsChatTemplate) {
-    EXPECT_EQ(eigenlm::chat_template(eigenlm::GgufFiles(gguf_golden("story")).metadata()),
-              "{% for message in messages %}{{ message.content }}{% endfor %}");
-    EXPECT_EQ(eigenlm::chat_template(eigenlm::GgufFiles(gguf_golden("qwen3")).metadata()), std::nullopt);
+TEST(GgufModel, HasItsChatTemplate) {
+    const auto lm = eigenlm::load(gguf_golden("story"));
+    ASSERT_NE(lm.chat_template(), nullptr);
+    EXPECT_EQ(lm.chat_template()->source(), "{% for message in messages %}{{ message.content }}{% endfor %}");
+    EXPECT_EQ(eigenlm::load(gguf_golden("qwen3")).chat_template(), nullptr);
+    const auto other = eigenlm::ChatTemplate::from_text("{{ bos_token }}{{ eos_token }}", "test", gguf_golden("story"));
+    const auto ids = lm.defaults();
+    ASSERT_FALSE(ids.eos_token_ids.empty());
+    std::string expected;
+    if (ids.bos_token_id) expected += lm.tokenizer().token_bytes(*ids.bos_token_id);
+    expected += lm.tokenizer().token_bytes(ids.eos_token_ids[0]);
+    EXPECT_EQ(other.render(nlohmann::ordered_json::object()), expected);
 }
 
 TEST(GgufModel, IsKnownByItsFirstBytesToo) {

@@ -98,8 +98,8 @@ class LanguageModel {
 /// and the files it names) and, where they are there, generation_config.json and the chat template. Or a GGUF file, or
 /// all of them where it is one of several; quantised weights become f32, or what options.dtype says. Throws IoError,
 /// FormatError or UnsupportedError, naming file and field, for what cannot be used; ResourceError when memory does not
-/// suffice; CancelledError when options.cancel asked for it. A broken chat template is LanguageModel::chat_template's to
-/// throw.
+/// suffice; CancelledError when options.cancel asked for it. A broken chat template is LanguageModel::chat_template's
+/// to throw.
 EIGENLM_LARGE LanguageModel load(const std::filesystem::path& path, const ModelOptions& options = {});
 
 #if EIGENLM_DEFINE_LARGE
@@ -112,7 +112,8 @@ inline LanguageModel load_gguf(const std::filesystem::path& path, const ModelOpt
     GenerationDefaults defaults = read_generation_defaults(config, files.metadata());
     auto tokenizer = std::make_shared<const Tokenizer>(read_gguf_tokenizer(files.metadata()));
     auto model = std::make_shared<const Model>(config, tensors, options);
-    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults));
+    return LanguageModel(std::move(model), std::move(tokenizer), std::move(defaults),
+                         std::make_shared<const DeferredChatTemplate>(files.metadata()));
 }
 
 inline LanguageModel load_folder(const std::filesystem::path& folder, const ModelOptions& options) {

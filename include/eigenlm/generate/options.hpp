@@ -88,13 +88,6 @@ inline GenerationDefaults read_generation_defaults(const ModelConfig& config, co
     return defaults;
 }
 
-/// The text of a GGUF file's chat template, a Jinja program; nothing where it has none. Throws FormatError for a value
-/// that is no text.
-inline std::optional<std::string> chat_template(const GgufMetadata& metadata) {
-    const char* const key = "tokenizer.chat_template";
-    return metadata.has(key) ? std::optional(metadata.string(key)) : std::nullopt;
-}
-
 /// The caller's wishes over the model's defaults.
 inline SamplingOptions resolve(const GenerateOptions& wish, const SamplingOptions& defaults) {
     SamplingOptions sampling;

@@ -1,8 +1,11 @@
 #pragma once
 // Chat templates: a conversation to the text that a model was trained to see, as transformers writes it.
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -11,9 +14,11 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "../base/error.hpp"
 #include "../file/file.hpp"
+#include "../file/gguf_splits.hpp"
 #include "../file/json.hpp"
 #include "../jinja/template.hpp"
 
@@ -26,7 +31,7 @@ struct RenderOptions {
     std::optional<std::chrono::system_clock::time_point> now = std::nullopt;
 };
 
-/// What a Hugging Face folder says about its chat template: read, and not parsed yet.
+/// What a Hugging Face folder or a GGUF file says about its chat template: read, and not parsed yet.
 struct ChatTemplateText {
     std::string where;                      ///< names the template in messages
     std::string source;                     ///< of the (default) template
@@ -35,11 +40,16 @@ struct ChatTemplateText {
 
     /// chat_template.jinja, or else chat_template of tokenizer_config.json; nothing when the folder has neither.
     /// tokenizer_config.json may have several by name: `tool_use` is then for conversations with tools, and `default`
-    /// for others. The special tokens (bos_token, ...) are its own and those of special_tokens_map.json. Throws IoError
-    /// and FormatError for these files.
-    static std::optional<ChatTemplateText> read(const std::filesystem::path& folder);
+    /// for others. The special tokens (bos_token, ...) are its own and those of special_tokens_map.json. Of a GGUF
+    /// file: as from its metadata. Throws IoError and FormatError for these files.
+    static std::optional<ChatTemplateText> read(const std::filesystem::path& path);
+    /// tokenizer.chat_template, with the names of the special tokens whose ids are there. Throws FormatError.
+    static std::optional<ChatTemplateText> read(const GgufMetadata& metadata);
     /// Those special tokens alone.
-    static nlohmann::ordered_json read_special_tokens(const std::filesystem::path& folder);
+    /// @{
+    static nlohmann::ordered_json read_special_tokens(const std::filesystem::path& path);
+    static nlohmann::ordered_json read_special_tokens(const GgufMetadata& metadata);
+    /// @}
 };
 
 /// The chat template of a model. Immutable, so any number of threads may use one object; copies share it.
@@ -50,12 +60,11 @@ class ChatTemplate {
     explicit ChatTemplate(ChatTemplateText text);
     /// A template's text without special tokens; `where` names it in messages.
     static ChatTemplate from_text(std::string_view source, const std::string& where);
-    /// The same, with the special tokens of a folder: a template in place of that folder's own. Throws IoError and
-    /// FormatError for the files of the folder, too.
-    static ChatTemplate from_text(std::string_view source, const std::string& where,
-                                  const std::filesystem::path& folder);
-    /// The one of a folder, if it has one. Throws what ChatTemplateText::read does, and parsing.
-    static std::optional<ChatTemplate> load(const std::filesystem::path& folder);
+    /// The same, with the special tokens of a folder or GGUF file: a template in place of its own. Throws IoError and
+    /// FormatError for these files, too.
+    static ChatTemplate from_text(std::string_view source, const std::string& where, const std::filesystem::path& path);
+    /// The one of a folder or GGUF file, if it has one. Throws what ChatTemplateText::read does, and parsing.
+    static std::optional<ChatTemplate> load(const std::filesystem::path& path);
 
     /// The prompt of a conversation. `variables`, an object: messages, tools, add_generation_prompt, and whatever else
     /// the template asks for. As in transformers, tools and documents are null and add_generation_prompt is false
@@ -82,10 +91,11 @@ class DeferredChatTemplate {
   public:
     /// There is none.
     DeferredChatTemplate() = default;
-    /// The one of a folder. What is wrong with its files is get()'s to throw.
-    explicit DeferredChatTemplate(const std::filesystem::path& folder) {
+    /// The one of a folder, or of a GGUF file's metadata. What is wrong with it is get()'s to throw.
+    template <class Source>
+    explicit DeferredChatTemplate(const Source& source) {
         try {
-            text_ = ChatTemplateText::read(folder);
+            text_ = ChatTemplateText::read(source);
         } catch (const Error&) {
             error_ = std::current_exception();
         }
@@ -159,7 +169,35 @@ inline std::optional<ChatTemplateText> template_of(const JsonObject& config) {
 }  // namespace detail
 
 #if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE nlohmann::ordered_json ChatTemplateText::read_special_tokens(const GgufMetadata& metadata) {
+    std::map<std::int64_t, std::vector<std::string>> wanted;
+    for (const char* name : {"bos", "eos", "unknown", "seperator", "padding", "cls", "mask"}) {  // ggml's spelling
+        const std::string key = std::string("tokenizer.ggml.") + name + "_token_id";
+        const std::int64_t id = metadata.integer_or(key, -1, -1, std::numeric_limits<std::uint32_t>::max());
+        const std::string_view ggml = name;
+        const std::string ours = ggml == "unknown"     ? "unk"
+                                 : ggml == "seperator" ? "sep"
+                                 : ggml == "padding"   ? "pad"
+                                                       : name;
+        if (id >= 0) wanted[id].push_back(ours + "_token");
+    }
+    nlohmann::ordered_json tokens = nlohmann::ordered_json::object();
+    if (!metadata.has("tokenizer.ggml.tokens")) return tokens;
+    metadata.each_string("tokenizer.ggml.tokens", [&](std::size_t id, std::string_view text) {
+        if (const auto found = wanted.find(static_cast<std::int64_t>(id)); found != wanted.end())
+            for (const std::string& name : found->second) tokens[name] = text;
+    });
+    return tokens;
+}
+
+EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const GgufMetadata& metadata) {
+    constexpr const char* key = "tokenizer.chat_template";
+    if (!metadata.has(key)) return std::nullopt;
+    return ChatTemplateText{metadata.path(key), metadata.string(key), std::nullopt, read_special_tokens(metadata)};
+}
+
 EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const std::filesystem::path& folder) {
+    if (is_gguf(folder)) return read(GgufFiles(folder).metadata());
     std::error_code ignored;
     const auto config = detail::read_json_if_there(folder / "tokenizer_config.json");
     std::optional<ChatTemplateText> text;
@@ -172,6 +210,7 @@ EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const std::
 }
 
 EIGENLM_LARGE nlohmann::ordered_json ChatTemplateText::read_special_tokens(const std::filesystem::path& folder) {
+    if (is_gguf(folder)) return read_special_tokens(GgufFiles(folder).metadata());
     return detail::special_tokens(folder, detail::read_json_if_there(folder / "tokenizer_config.json"));
 }
 
