@@ -81,7 +81,7 @@ TEST_P(Dequantise, TensorsAreReadFromAnyElementOn) {
     const eigenlm::Tensor tensor{
         "test", GetParam(), {golden.values.size()}, [&](std::size_t first, std::span<std::byte> out) {
             ASSERT_EQ(first % layout_of(GetParam()).block_elements, 0u);
-            std::memcpy(out.data(), golden.blocks.data() + bytes_of(GetParam(), first), out.size());
+            if (!out.empty()) std::memcpy(out.data(), golden.blocks.data() + bytes_of(GetParam(), first), out.size());
         }};
     for (const std::size_t first : {0u, 1u, 31u, 32u, 100u, 255u, 256u, 300u})
         for (const std::size_t count : {0u, 1u, 32u, 64u, 500u}) {

@@ -25,6 +25,17 @@ struct Half {
     operator float() const { return f16_to_f32(static_cast<std::uint16_t>(bytes[0] | bytes[1] << 8)); }
 };
 
+/// 32 bits, likewise.
+struct Word {
+    std::uint8_t bytes[4];  ///< the lowest first
+    /// As a number.
+    operator std::uint32_t() const {
+        std::uint32_t value;
+        std::memcpy(&value, bytes, 4);  // little-endian, as this machine
+        return value;
+    }
+};
+
 /// The lower or the upper four bits of a byte.
 constexpr int nibble(std::uint8_t byte, std::size_t upper) { return byte >> (4 * upper) & 15; }
 /// Two bits of a byte, the lowest first.
@@ -50,7 +61,9 @@ struct Q4_0 {
     /// The block's elements.
     void dequantise(float* out) const {
         const float d = scale;
-        for (std::size_t i = 0; i < 32; ++i) out[i] = d * static_cast<float>(nibble(codes[i % 16], i / 16) - 8);
+        for (std::size_t half = 0; half < 2; ++half)
+            for (std::size_t i = 0; i < 16; ++i)
+                out[16 * half + i] = d * static_cast<float>(nibble(codes[i], half) - 8);
     }
 };
 
@@ -62,38 +75,44 @@ struct Q4_1 {
     /// The block's elements.
     void dequantise(float* out) const {
         const float d = scale, m = least;
-        for (std::size_t i = 0; i < 32; ++i) out[i] = d * static_cast<float>(nibble(codes[i % 16], i / 16)) + m;
+        for (std::size_t half = 0; half < 2; ++half)
+            for (std::size_t i = 0; i < 16; ++i)
+                out[16 * half + i] = d * static_cast<float>(nibble(codes[i], half)) + m;
     }
 };
 
 /// 32 numbers of 5 bits around 0.
 struct Q5_0 {
-    Half scale;                  ///< of all
-    std::uint8_t fifth_bits[4];  ///< one of each element
-    std::uint8_t codes[16];      ///< their lower four bits, as Q4_0's
+    Half scale;              ///< of all
+    Word fifth_bits;         ///< one of each element, element 0's lowest
+    std::uint8_t codes[16];  ///< their lower four bits, as Q4_0's
     /// The block's elements.
     void dequantise(float* out) const {
         const float d = scale;
-        for (std::size_t i = 0; i < 32; ++i) {
-            const int code = nibble(codes[i % 16], i / 16) | bit(fifth_bits[i / 8], i % 8) << 4;
-            out[i] = d * static_cast<float>(code - 16);
-        }
+        const std::uint32_t upper = fifth_bits;
+        for (std::size_t half = 0; half < 2; ++half)
+            for (std::size_t i = 0; i < 16; ++i) {
+                const int code = nibble(codes[i], half) | static_cast<int>(upper >> (16 * half + i) & 1) << 4;
+                out[16 * half + i] = d * static_cast<float>(code - 16);
+            }
     }
 };
 
 /// 32 numbers of 5 bits above a least one.
 struct Q5_1 {
-    Half scale;                  ///< of all
-    Half least;                  ///< what code 0 stands for
-    std::uint8_t fifth_bits[4];  ///< one of each element
-    std::uint8_t codes[16];      ///< their lower four bits, as Q4_0's
+    Half scale;              ///< of all
+    Half least;              ///< what code 0 stands for
+    Word fifth_bits;         ///< one of each element, element 0's lowest
+    std::uint8_t codes[16];  ///< their lower four bits, as Q4_0's
     /// The block's elements.
     void dequantise(float* out) const {
         const float d = scale, m = least;
-        for (std::size_t i = 0; i < 32; ++i) {
-            const int code = nibble(codes[i % 16], i / 16) | bit(fifth_bits[i / 8], i % 8) << 4;
-            out[i] = d * static_cast<float>(code) + m;
-        }
+        const std::uint32_t upper = fifth_bits;
+        for (std::size_t half = 0; half < 2; ++half)
+            for (std::size_t i = 0; i < 16; ++i) {
+                const int code = nibble(codes[i], half) | static_cast<int>(upper >> (16 * half + i) & 1) << 4;
+                out[16 * half + i] = d * static_cast<float>(code) + m;
+            }
     }
 };
 
@@ -108,7 +127,9 @@ struct Iq4_nl {
     /// The block's elements.
     void dequantise(float* out) const {
         const float d = scale;
-        for (std::size_t i = 0; i < 32; ++i) out[i] = d * static_cast<float>(not_linear[nibble(codes[i % 16], i / 16)]);
+        for (std::size_t half = 0; half < 2; ++half)
+            for (std::size_t i = 0; i < 16; ++i)
+                out[16 * half + i] = d * static_cast<float>(not_linear[nibble(codes[i], half)]);
     }
 };
 
@@ -124,10 +145,9 @@ struct Q2_k {
         for (std::size_t group = 0; group < 16; ++group) {
             const float group_scale = d * static_cast<float>(nibble(groups[group], 0));
             const float group_least = m * static_cast<float>(nibble(groups[group], 1));
-            for (std::size_t i = 16 * group; i < 16 * group + 16; ++i) {
-                const int code = two_bits(codes[i / 128 * 32 + i % 32], i / 32 % 4);
-                out[i] = group_scale * static_cast<float>(code) - group_least;
-            }
+            const std::uint8_t* const at = codes + group / 8 * 32 + group % 2 * 16;
+            for (std::size_t i = 0; i < 16; ++i)
+                out[16 * group + i] = group_scale * static_cast<float>(two_bits(at[i], group / 2 % 4)) - group_least;
         }
     }
 };
@@ -147,10 +167,11 @@ struct Q3_k {
         const float d = scale;
         for (std::size_t group = 0; group < 16; ++group) {
             const float group_d = d * static_cast<float>(group_scale(group));
-            for (std::size_t i = 16 * group; i < 16 * group + 16; ++i) {
-                const int code = two_bits(codes[i / 128 * 32 + i % 32], i / 32 % 4) | bit(third_bits[i % 32], i / 32)
-                                                                                          << 2;
-                out[i] = group_d * static_cast<float>(code - 4);
+            const std::size_t first = group % 2 * 16;
+            const std::uint8_t* const at = codes + group / 8 * 32 + first;
+            for (std::size_t i = 0; i < 16; ++i) {
+                const int code = two_bits(at[i], group / 2 % 4) | bit(third_bits[first + i], group / 2) << 2;
+                out[16 * group + i] = group_d * static_cast<float>(code - 4);
             }
         }
     }
@@ -217,10 +238,11 @@ struct Q6_k {
         const float d = scale;
         for (std::size_t group = 0; group < 16; ++group) {
             const float group_d = d * static_cast<float>(scales[group]);
-            for (std::size_t i = 16 * group; i < 16 * group + 16; ++i) {
-                const int lower = nibble(codes[i / 128 * 64 + i % 64], i / 64 % 2);
-                const int upper = two_bits(upper_bits[i / 128 * 32 + i % 32], i / 32 % 4);
-                out[i] = group_d * static_cast<float>((lower | upper << 4) - 32);
+            const std::uint8_t* const lower = codes + group / 8 * 64 + group % 4 * 16;
+            const std::uint8_t* const upper = upper_bits + group / 8 * 32 + group % 2 * 16;
+            for (std::size_t i = 0; i < 16; ++i) {
+                const int code = nibble(lower[i], group / 4 % 2) | two_bits(upper[i], group / 2 % 4) << 4;
+                out[16 * group + i] = group_d * static_cast<float>(code - 32);
             }
         }
     }
