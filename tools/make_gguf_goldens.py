@@ -3,9 +3,9 @@
 
     tools/make_gguf_goldens.py tests/data/goldens examples/tiny tests/data/gguf
 
-NAME.gguf holds the numbers of goldens/NAME as llama.cpp's convert_hf_to_gguf.py would write them: matrices in the folder's
-own type, vectors in F32, rows of q and k in pairs for llama, rope_freqs.weight for llama3's scaling. `long` is written in
-three files. Two more are random models, with all that a test needs to know in NAME.json: FNV-1a of every tensor's
+NAME.gguf holds the numbers of goldens/NAME as llama.cpp's convert_hf_to_gguf.py would write them: matrices in the
+folder's own type, vectors in F32, rows of q and k in pairs for llama, rope_freqs.weight for llama3's scaling. `long` is
+written in three files. Two more are random models, with all that a test needs to know in NAME.json: FNV-1a of every tensor's
 dequantised float32 bytes by Hugging Face's names, and greedy ids by transformers in float32 with these weights.
 
     quantised   a Llama of two layers whose matrices have all the quantised types
@@ -35,9 +35,10 @@ STORED = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 NAMES = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
          "lm_head.weight": "output.weight"}
 LAYER_NAMES = {
-    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
-    "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }
 
 
@@ -150,8 +151,8 @@ def close(writer):
     writer.close()
 
 
-def convert(folder, out, split=0, stored=None):
-    """One golden checkpoint, its matrices in the folder's type or in `stored`."""
+def convert(folder, out, split=0):
+    """One golden checkpoint."""
     config = json.loads((folder / "config.json").read_text())
     writer = GGUFWriter(out, ARCHITECTURES[config["model_type"]], split_max_tensors=split)
     write_config(writer, config)
@@ -161,8 +162,8 @@ def convert(folder, out, split=0, stored=None):
         values = tensor.float().numpy()
         if heads := heads_in_pairs(name, writer.arch, config):
             values = in_pairs(values, heads)
-        kind = "F32" if values.ndim == 1 else stored or STORED[tensor.dtype]
-        writer.add_tensor(gguf_name(name), quantize(values, GGMLQuantizationType[kind]), raw_dtype=GGMLQuantizationType[kind])
+        kind = GGMLQuantizationType["F32" if values.ndim == 1 else STORED[tensor.dtype]]
+        writer.add_tensor(gguf_name(name), quantize(values, kind), raw_dtype=kind)
     close(writer)
 
 
@@ -237,14 +238,15 @@ def greedy(model, prompt):
 
 def quantised(out):
     kinds = {
-        "0.self_attn.q_proj": "Q4_K", "0.self_attn.k_proj": "Q5_K", "0.self_attn.v_proj": "Q6_K", "0.self_attn.o_proj": "Q5_0",
-        "0.mlp.gate_proj": "Q3_K", "0.mlp.up_proj": "Q2_K", "0.mlp.down_proj": "Q8_0", "1.self_attn.q_proj": "Q4_0",
-        "1.self_attn.k_proj": "Q4_1", "1.self_attn.v_proj": "IQ4_NL", "1.self_attn.o_proj": "Q5_1", "1.mlp.gate_proj": "IQ4_XS",
-        "1.mlp.up_proj": "F16", "1.mlp.down_proj": "BF16",
+        "0.self_attn.q_proj": "Q4_K", "0.self_attn.k_proj": "Q5_K", "0.self_attn.v_proj": "Q6_K",
+        "0.self_attn.o_proj": "Q5_0", "0.mlp.gate_proj": "Q3_K", "0.mlp.up_proj": "Q2_K", "0.mlp.down_proj": "Q8_0",
+        "1.self_attn.q_proj": "Q4_0", "1.self_attn.k_proj": "Q4_1", "1.self_attn.v_proj": "IQ4_NL",
+        "1.self_attn.o_proj": "Q5_1", "1.mlp.gate_proj": "IQ4_XS", "1.mlp.up_proj": "F16", "1.mlp.down_proj": "BF16",
     }
-    config = LlamaConfig(vocab_size=64, hidden_size=256, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
-                         num_key_value_heads=2, head_dim=8, max_position_embeddings=128, tie_word_embeddings=True,
-                         rms_norm_eps=1e-5, bos_token_id=None, eos_token_id=None)
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=256, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=128, tie_word_embeddings=True, rms_norm_eps=1e-5,
+        bos_token_id=None, eos_token_id=None)
     write_random(out, LlamaForCausalLM(config).eval(), config,
                  lambda name: next((kind for key, kind in kinds.items() if f"layers.{key}." in name), "Q6_K"))
 

@@ -3,9 +3,9 @@
 
     tools/make_hostile_ggufs.py tests/data/gguf/story.gguf OUT
 
-The good file is a small Qwen2 with a tokenizer. Each case becomes OUT/NAME/model.gguf, and OUT/NAME/expected.json says how
-a load of it must end; see tools/make_hostile_folders.py, which does the same for model folders. OUT/manifest.json lists
-them all. The same file always gives the same files.
+The good file is a small Qwen2 with a tokenizer. Each case becomes OUT/NAME/model.gguf, and OUT/NAME/expected.json says
+how a load of it must end; see tools/make_hostile_folders.py, which does the same for model folders. OUT/manifest.json
+lists them all. The same file always gives the same files.
 """
 import argparse
 import copy
@@ -208,21 +208,24 @@ def value_cases(good):
             case(f"count of {name} {title}", "format", "some.key", with_raw(number(ARRAY), number(kind), long(length)))
     case("array of arrays", "unsupported", ["some.key", "array of arrays"],
          with_raw(number(ARRAY), number(ARRAY), long(1), number(ARRAY), number(U8), long(0)))
-    case("array of arrays without an end", "unsupported", "some.key", with_raw((number(ARRAY) + number(ARRAY) + long(1)) * 500))
+    case("array of arrays without an end", "unsupported", "some.key",
+         with_raw((number(ARRAY) + number(ARRAY) + long(1)) * 500))
     case("truth of 2", "format", "some.key", with_raw(number(BOOL), b"\2"))
     case("truth of 255 in an array", "format", "some.key", with_raw(number(ARRAY), number(BOOL), long(2), b"\1\xff"))
     case("the same key twice", "format", ["general.architecture", "again"],
          dataclasses.replace(good, pairs=good.pairs + good.pairs[:1]))
     case("an empty key", "format", ".key", dataclasses.replace(good, pairs=good.pairs + [("", Value(U32, 1))]))
-    case("a key of 70000 bytes", "format", ".key", dataclasses.replace(good, pairs=good.pairs + [("k" * 70000, Value(U32, 1))]))
+    case("a key of 70000 bytes", "format", ".key",
+         dataclasses.replace(good, pairs=good.pairs + [("k" * 70000, Value(U32, 1))]))
     many = [(f"key.{i}", Value(U8, 1)) for i in range(20000)]
     case("20000 keys", "ok", [], dataclasses.replace(good, pairs=good.pairs + many))
     cases[-1].expected["words"] = []
     for value in (0, 3, 48, (1 << 31) + 1, 1 << 31, 1 << 17):
-        case(f"alignment {value}", "format", "general.alignment", good.with_pair("general.alignment", Value(U32, value)))
+        wrong = good.with_pair("general.alignment", Value(U32, value))
+        case(f"alignment {value}", "format", "general.alignment", wrong)
     case("alignment negative", "format", "general.alignment", good.with_pair("general.alignment", Value(I32, -32)))
     case("alignment text", "format", "general.alignment", good.with_pair("general.alignment", Value(STRING, "32")))
-    case("alignment 64 for offsets of 32", "format", [], good.with_pair("general.alignment", Value(U32, 4096)))
+    case("alignment 4096 for offsets of 32", "format", [], good.with_pair("general.alignment", Value(U32, 4096)))
 
 
 def tensor_cases(good):
@@ -231,7 +234,8 @@ def tensor_cases(good):
     embedding = next(t for t in good.tensors if t.name == "token_embd.weight")
 
     def broken(title, outcome, words, **fields):
-        case("tensor " + title, outcome, [name, *([words] if isinstance(words, str) else words)], good.with_tensor(name, **fields))
+        words = [words] if isinstance(words, str) else words
+        case("tensor " + title, outcome, [name, *words], good.with_tensor(name, **fields))
 
     broken("zero dimension", "format", "0", sizes=[32, 0])
     broken("zero rows of nothing", "format", "0", sizes=[0, 0])
@@ -270,17 +274,22 @@ def tensor_cases(good):
     for t in good.tensors:
         without = dataclasses.replace(good, tensors=[other for other in good.tensors if other.name != t.name])
         case(f"without {t.name}", "format", [t.name, "missing"], without)
-    factors = struct.pack("<8f", *[1.0] * 8)
-    for title, change in {"nan": b"\0\0\xc0\x7f", "zero": bytes(4), "negative": struct.pack("<f", -1),
-                          "infinite": struct.pack("<f", float("inf"))}.items():
-        extra = dataclasses.replace(good, tensors=good.tensors + [Tensor("rope_freqs.weight", [8], 0, (len(good.data) + 31) // 32 * 32)])
-        extra.data = good.data + bytes(-len(good.data) % 32) + change + factors[4:]
-        case(f"rope factor {title}", "format", "rope_freqs.weight", extra)
-    extra = dataclasses.replace(extra, tensors=good.tensors + [Tensor("rope_freqs.weight", [4], 0, extra.tensors[-1].offset)])
-    case("rope factors too few", "format", "rope_freqs.weight", extra)
+    factors = Tensor("rope_freqs.weight", [8], 0, len(good.data) + -len(good.data) % 32)
+
+    def with_factors(tensor, first):
+        data = good.data + bytes(-len(good.data) % 32) + struct.pack("<8f", first, *[1.0] * 7)
+        return dataclasses.replace(good, tensors=good.tensors + [tensor], data=data)
+
+    for value in (float("nan"), 0.0, -1.0, float("inf")):
+        case(f"rope factor of {value}", "format", "rope_freqs.weight", with_factors(factors, value))
+    few = dataclasses.replace(factors, sizes=[4])
+    case("rope factors too few", "format", "rope_freqs.weight", with_factors(few, 1.0))
 
 
 def config_cases(good):
+    def broken(title, kind, words, name, value):
+        case(title, kind, words, good.with_pair("qwen2." + name, value))
+
     case("architecture unknown", "unsupported", "general.architecture",
          good.with_pair("general.architecture", Value(STRING, "gemma")))
     case("architecture missing", "format", "general.architecture", good.with_pair("general.architecture", None))
@@ -291,21 +300,22 @@ def config_cases(good):
         key = "qwen2." + name
         if name in required:
             case(f"{name} missing", "format", key, good.with_pair(key, None))
-        for title, value in {"0": Value(U32, 0), "huge": Value(U64, HUGE), "negative": Value(I64, -1), "a text": Value(STRING, "2"),
-                             "a float": Value(F32, 2.0), "true": Value(BOOL, 1)}.items():
-            case(f"{name} is {title}", "format", key, good.with_pair(key, value))
-        case(f"{name} is an array", "unsupported", key, good.with_pair(key, Value(U32, [1, 1], True)))
-    for name, value in {"context_length": 1 << 25, "embedding_length": 1 << 21, "block_count": 1 << 13, "vocab_size": 1 << 25,
-                        "feed_forward_length": 1 << 23, "attention.head_count": 1 << 15}.items():
-        case(f"{name} above the limit", "format", "qwen2." + name, good.with_pair("qwen2." + name, Value(U32, value)))
-    for name, value in {"block_count": 4096, "embedding_length": 1 << 20, "feed_forward_length": 1 << 22, "vocab_size": 1 << 24}.items():
-        case(f"{name} at the limit", "format", [], good.with_pair("qwen2." + name, Value(U32, value)))
-    case("heads that do not divide", "format", "embedding_length", good.with_pair("qwen2.attention.head_count", Value(U32, 3)))
-    case("key heads that do not divide", "format", "head_count_kv", good.with_pair("qwen2.attention.head_count_kv", Value(U32, 5)))
-    case("heads of 1", "format", "head", good.with_pair("qwen2.attention.head_count", Value(U32, 32)))
-    case("heads of 1024", "format", "key_length", good.with_pair("qwen2.attention.key_length", Value(U32, 1024)))
-    case("values of another length", "unsupported", "value_length", good.with_pair("qwen2.attention.value_length", Value(U32, 8)))
-    case("partial rotation", "unsupported", "dimension_count", good.with_pair("qwen2.rope.dimension_count", Value(U32, 8)))
+        for title, value in {"0": Value(U32, 0), "huge": Value(U64, HUGE), "negative": Value(I64, -1),
+                             "a text": Value(STRING, "2"), "a float": Value(F32, 2.0), "true": Value(BOOL, 1)}.items():
+            broken(f"{name} is {title}", "format", key, name, value)
+        broken(f"{name} is an array", "unsupported", key, name, Value(U32, [1, 1], True))
+    for name, value in {"context_length": 1 << 25, "embedding_length": 1 << 21, "block_count": 1 << 13,
+                        "vocab_size": 1 << 25, "feed_forward_length": 1 << 23, "attention.head_count": 1 << 15}.items():
+        broken(f"{name} above the limit", "format", "qwen2." + name, name, Value(U32, value))
+    for name, value in {"block_count": 4096, "embedding_length": 1 << 20, "feed_forward_length": 1 << 22,
+                        "vocab_size": 1 << 24}.items():
+        broken(f"{name} at the limit", "format", [], name, Value(U32, value))
+    broken("heads that do not divide", "format", "embedding_length", "attention.head_count", Value(U32, 3))
+    broken("key heads that do not divide", "format", "head_count_kv", "attention.head_count_kv", Value(U32, 5))
+    broken("heads of 1", "format", "head", "attention.head_count", Value(U32, 32))
+    broken("heads of 1024", "format", "key_length", "attention.key_length", Value(U32, 1024))
+    broken("values of another length", "unsupported", "value_length", "attention.value_length", Value(U32, 8))
+    broken("partial rotation", "unsupported", "dimension_count", "rope.dimension_count", Value(U32, 8))
     for name in ("attention.layer_norm_rms_epsilon", "rope.freq_base"):
         key = "qwen2." + name
         for title, value in {"nan": float("nan"), "infinite": float("inf"), "negative": -1.0}.items():
@@ -314,18 +324,19 @@ def config_cases(good):
     scaling = lambda kind, factor: good.with_pair("qwen2.rope.scaling.type", Value(STRING, kind)).with_pair(
         "qwen2.rope.scaling.factor", factor)
     for kind in ("linear", "yarn"):
-        for title, value in {"missing": None, "0": Value(F32, 0.0), "nan": Value(F32, float("nan")), "huge": Value(F32, 1e30),
-                             "a text": Value(STRING, "4")}.items():
+        for title, value in {"missing": None, "0": Value(F32, 0.0), "nan": Value(F32, float("nan")),
+                             "huge": Value(F32, 1e30), "a text": Value(STRING, "4")}.items():
             case(f"{kind} factor {title}", "format", "rope.scaling.factor", scaling(kind, value))
     case("longrope", "unsupported", "rope.scaling.type", scaling("longrope", Value(F32, 2.0)))
     case("yarn attention factor", "unsupported", "rope.scaling.attn_factor",
          scaling("yarn", Value(F32, 2.0)).with_pair("qwen2.rope.scaling.attn_factor", Value(F32, 1.5)))
-    case("a window without a pattern", "unsupported", "sliding_window", good.with_pair("qwen2.attention.sliding_window", Value(U32, 8)))
-    case("a pattern of another length", "format", "sliding_window_pattern", good.with_pair(
-        "qwen2.attention.sliding_window", Value(U32, 8)).with_pair("qwen2.attention.sliding_window_pattern", Value(BOOL, [1, 0], True)))
-    case("experts", "unsupported", "expert_count", good.with_pair("qwen2.expert_count", Value(U32, 8)))
-    case("an unknown key", "unsupported", "qwen2.logit_scale", good.with_pair("qwen2.logit_scale", Value(F32, 2.0)))
-    case("both directions", "unsupported", "attention.causal", good.with_pair("qwen2.attention.causal", Value(BOOL, 0)))
+    broken("a window without a pattern", "unsupported", "sliding_window", "attention.sliding_window", Value(U32, 8))
+    windows = good.with_pair("qwen2.attention.sliding_window", Value(U32, 8))
+    pattern = "qwen2.attention.sliding_window_pattern"
+    case("a pattern of another length", "format", pattern, windows.with_pair(pattern, Value(BOOL, [1, 0], True)))
+    broken("experts", "unsupported", "expert_count", "expert_count", Value(U32, 8))
+    broken("an unknown key", "unsupported", "qwen2.logit_scale", "logit_scale", Value(F32, 2.0))
+    broken("both directions", "unsupported", "attention.causal", "attention.causal", Value(BOOL, 0))
     for count, number, kind in ((3, 0, "format"), (3, 3, "format"), (1 << 15, 0, "format")):
         split = good.with_pair("split.count", Value(U16, count)).with_pair("split.no", Value(U16, number))
         case(f"split {number} of {count}", kind, "split.", split)
@@ -350,15 +361,17 @@ def tokenizer_cases(good):
     cases[-1].expected["words"] = ["model.gguf"]
     broken("types too few", "format", prefix + "token_type", "token_type", Value(I32, types[:-1], True))
     broken("types too many", "format", prefix + "token_type", "token_type", Value(I32, types + [1], True))
-    broken("types out of range", "format", prefix + "token_type[3]", "token_type", Value(I32, types[:3] + [9] + types[4:], True))
-    broken("types negative", "format", prefix + "token_type[3]", "token_type", Value(I32, types[:3] + [-1] + types[4:], True))
+    for value in (9, -1):
+        wrong = Value(I32, types[:3] + [value] + types[4:], True)
+        broken(f"type of {value}", "format", prefix + "token_type[3]", "token_type", wrong)
     broken("no tokens", "format", prefix, "tokens", Value(STRING, [], True))
-    broken("two tokens the same", "format", prefix + "tokens", "tokens", Value(STRING, tokens[:5] + tokens[4:5] + tokens[6:], True))
-    broken("token empty", "unsupported", [], "tokens", Value(STRING, [""] + tokens[1:], True))
-    cases[-1].expected["kind"] = "format"
-    broken("token not in the alphabet", "format", prefix + "tokens[300]", "tokens", Value(STRING, tokens[:300] + [" a"] + tokens[301:], True))
+    twice, strange = tokens[:5] + tokens[4:5] + tokens[6:], tokens[:300] + [" a"] + tokens[301:]
+    broken("two tokens the same", "format", prefix + "tokens", "tokens", Value(STRING, twice, True))
+    broken("token empty", "format", [], "tokens", Value(STRING, [""] + tokens[1:], True))
+    broken("token not in the alphabet", "format", prefix + "tokens[300]", "tokens", Value(STRING, strange, True))
     broken("merge of one", "format", prefix + "merges[0]", "merges", Value(STRING, ["ab"] + merges[1:], True))
-    broken("merge of a stranger", "format", prefix + "merges[0]", "merges", Value(STRING, ["qqqq zzzz"] + merges[1:], True))
+    strange = ["qqqq zzzz"] + merges[1:]
+    broken("merge of a stranger", "format", prefix + "merges[0]", "merges", Value(STRING, strange, True))
     broken("merge twice", "format", prefix + "merges[1]", "merges", Value(STRING, merges[:1] * 2, True))
     broken("merge empty", "format", prefix + "merges[0]", "merges", Value(STRING, [""] + merges[1:], True))
     for name in ("bos_token_id", "eos_token_id", "eot_token_id", "eom_token_id"):
@@ -366,19 +379,24 @@ def tokenizer_cases(good):
                              "a text": Value(STRING, "1")}.items():
             broken(f"{name} {title}", "format", prefix + name, name, value)
     broken("add_bos_token is a number", "format", prefix + "add_bos_token", "add_bos_token", Value(U32, 1))
-    broken("charsmap", "unsupported", prefix + "precompiled_charsmap", "precompiled_charsmap", Value(U8, [0] * 64, True))
+    charsmap = "precompiled_charsmap"
+    broken("charsmap", "unsupported", prefix + charsmap, charsmap, Value(U8, [0] * 64, True))
     names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
     runs = ["a" * n for n in range(1, 513)]
+    count = len(names) + len(runs)
     piece = good
-    for name, value in {"model": Value(STRING, "llama"), "tokens": Value(STRING, names + runs, True), "pre": None, "merges": None,
-                        "token_type": Value(I32, [2, 3, 3] + [6] * 256 + [1] * len(runs), True), "bos_token_id": Value(U32, 1),
-                        "eos_token_id": Value(U32, 2), "scores": Value(F32, [float(-n) for n in range(259 + len(runs))], True)}.items():
+    for name, value in {
+        "model": Value(STRING, "llama"), "tokens": Value(STRING, names + runs, True), "pre": None, "merges": None,
+        "token_type": Value(I32, [2, 3, 3] + [6] * 256 + [1] * len(runs), True), "bos_token_id": Value(U32, 1),
+        "eos_token_id": Value(U32, 2), "scores": Value(F32, [float(-n) for n in range(count)], True),
+    }.items():
         piece = piece.with_pair(prefix + name, value)
-    case("tokenizer of runs", "ok", [], piece, memory=16 * MIB)  # every run can be cut everywhere: 131,000 merges
+    # Every run can be cut everywhere: 131,000 merges.
+    case("tokenizer of runs", "ok", [], piece, memory=16 * MIB)
     cases[-1].expected["words"] = []
     long = piece.with_pair(prefix + "tokens", Value(STRING, names + runs[:-1] + ["a" * 60000], True))
     case("tokenizer of a long token", "format", prefix + "tokens[770]", long)
-    nan = piece.with_pair(prefix + "scores", Value(F32, [float("nan")] * (259 + len(runs)), True))
+    nan = piece.with_pair(prefix + "scores", Value(F32, [float("nan")] * count, True))
     case("tokenizer scores of nan", "format", prefix + "scores[0]", nan)
 
 

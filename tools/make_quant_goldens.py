@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Writes random quantised blocks, and the floats that PyPI's gguf makes of them: tools/make_quant_goldens.py tests/data/quants
+"""Writes random quantised blocks, and the floats that PyPI's gguf makes of them:
+
+    tools/make_quant_goldens.py tests/data/quants
 
 NAME.bin holds a number of blocks one behind the other, and behind them the float32 of all their elements, both
 little-endian. Among the blocks' scales are zeros, the smallest and the largest subnormal half, the largest half and

@@ -173,7 +173,8 @@ class Gguf:
         self.data += data + bytes(-len(data) % 32)
 
     def bytes(self):
-        head = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.pairs)) + b"".join(self.pairs + self.tensors)
+        head = b"GGUF" + struct.pack("<IQQ", 3, len(self.tensors), len(self.pairs))
+        head += b"".join(self.pairs + self.tensors)
         return head + bytes(-len(head) % 32) + self.data
 
 
@@ -208,12 +209,15 @@ def ggufs():
     write("gguf", "qwen3-yarn", file.bytes())
     file = Gguf()
     file.set("general.alignment", 4, 64)
-    for kind, value in [(0, 1), (1, -1), (2, 1), (3, -1), (4, 1), (5, -1), (6, 0.5), (7, True), (10, 1), (11, -1), (12, 0.5)]:
+    values = [(0, 1), (1, -1), (2, 1), (3, -1), (4, 1), (5, -1), (6, 0.5), (7, True), (10, 1), (11, -1), (12, 0.5)]
+    for kind, value in values:
         file.set(f"a{kind}", kind, value)
         file.set_all(f"b{kind}", kind, [value] * 2)
     write("gguf", "all-types", file.bytes())
-    for kind, elements, block in [(10, 256, 84), (11, 256, 110), (12, 256, 144), (13, 256, 176), (14, 256, 210), (23, 256, 136),
-                                  (6, 32, 22), (7, 32, 24), (3, 32, 20), (16, 256, 66), (1, 1, 2), (30, 1, 2), (26, 1, 4)]:
+    for kind, elements, block in [
+        (10, 256, 84), (11, 256, 110), (12, 256, 144), (13, 256, 176), (14, 256, 210), (23, 256, 136), (6, 32, 22),
+        (7, 32, 24), (3, 32, 20), (16, 256, 66), (1, 1, 2), (30, 1, 2), (26, 1, 4),
+    ]:
         file.tensor(f"t{kind}", [elements, 1], kind, bytes(range(block)))
     file.tensor("scalar", [], 0, bytes(4))
     write("gguf", "all-blocks", file.bytes())
