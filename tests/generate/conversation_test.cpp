@@ -35,6 +35,11 @@ std::shared_ptr<const ChatTemplate> template_of(std::string_view source) {
     return std::make_shared<const ChatTemplate>(ChatTemplate::from_text(source, "test.jinja"));
 }
 
+std::shared_ptr<const eigenlm::DeferredChatTemplate> templates_text(std::string_view source) {
+    return std::make_shared<const eigenlm::DeferredChatTemplate>(
+        eigenlm::ChatTemplateText{"test.jinja", std::string(source), {}, {}});
+}
+
 /// How a model that knows roles would have it.
 constexpr std::string_view with_roles =
     "{{ extra }}{% for message in messages %}"
@@ -312,7 +317,7 @@ TEST_F(ConversationTest, EndsWithTheModelsEndOfTurn) {
     const auto tokenizer = std::make_shared<const eigenlm::Tokenizer>(eigenlm::Tokenizer::load(support::tiny_dir()));
     const LanguageModel model(support::load_model(support::tiny_dir(), {.isa = eigenlm::Isa::portable}), tokenizer,
                               {.sampling = {}, .eos_token_ids = {1, all[10]}, .bos_token_id = {}},
-                              template_of(with_roles));
+                              templates_text(with_roles));
     Conversation ends = model.conversation();
     Answer answer = ends.ask("Once upon a time");
     const std::string text = answer.text();
@@ -445,7 +450,7 @@ TEST_F(ConversationTest, AddsNoBeginningOfSequenceToTheTemplates) {
     const auto model = std::make_shared<const eigenlm::Model>(config, eigenlm::RandomWeights(1));
     const std::string text(tokenizer->token_bytes(bos[0]));
     const LanguageModel speaks(model, tokenizer, {.sampling = {}, .eos_token_ids = {}, .bos_token_id = bos[0]},
-                               template_of(text + "{% for m in messages %}{{ m.content }}{% endfor %}"));
+                               templates_text(text + "{% for m in messages %}{{ m.content }}{% endfor %}"));
     Conversation conversation = speaks.conversation();
     EXPECT_EQ(conversation.ask("Hello", greedy(1)).prompt_ids(), tokenizer->encode("Hello"));
 }

@@ -91,6 +91,8 @@ class DeferredChatTemplate {
   public:
     /// There is none.
     DeferredChatTemplate() = default;
+    /// This one.
+    explicit DeferredChatTemplate(ChatTemplateText text) : text_(std::move(text)) {}
     /// The one of a folder, or of a GGUF file's metadata. What is wrong with it is get()'s to throw.
     template <class Source>
     explicit DeferredChatTemplate(const Source& source) {
