@@ -175,6 +175,16 @@ test_bad_usage_is_status_2() {
     refused 2 --file -p a -f b
 }
 
+test_a_gguf_file_is_a_model() {
+    run -m "$(dirname "$0")/../data/gguf/story.gguf" -p "Once upon a time" -n 8 --temp 0 --json
+    expect_status 0
+    expect_equal "$(json /dtype)" f32
+    local ids
+    ids=$(json /ids)
+    run -m "$(dirname "$0")/../data/gguf/story.gguf" -p "Once upon a time" -n 8 --json # a GGUF file says nothing of sampling
+    expect_equal "$(json /ids)" "$ids"
+}
+
 test_bad_input_is_status_1() {
     mkdir "$folder/empty"
     echo GGUF >"$folder/model.gguf"

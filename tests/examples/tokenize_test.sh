@@ -24,6 +24,15 @@ test_text_to_ids_and_back() {
     done
 }
 
+test_a_gguf_file_is_a_tokenizer() {
+    local gguf ids
+    gguf=$(dirname "$0")/../data/gguf/story.gguf
+    ids=$(ids_of -p "Once upon a time, 12 é<|endoftext|>") || exit 1
+    expect_equal "$(ids_of -m "$gguf" -p "Once upon a time, 12 é<|endoftext|>")" "$ids"
+    run -m "$gguf" --decode "$ids"
+    expect_equal "$(out)" "Once upon a time, 12 é<|endoftext|>"
+}
+
 test_ids_are_taken_in_any_notation() {
     local ids plain
     ids=$(ids_of -p "Once upon a time") || exit 1
