@@ -4,12 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -160,83 +158,76 @@ class GgufMetadata {
 
 namespace detail {
 
-/// Calls f with the number that a value of a numeric type is.
-template <class F>
-auto with_number(const GgufValue& value, const F& f) {
-    const auto as = [&](auto number) {
-        std::memcpy(&number, value.bytes.data(), sizeof(number));
-        return f(number);
-    };
-    switch (value.type) {
-        case GgufType::u8:
-            return as(std::uint8_t{});
-        case GgufType::i8:
-            return as(std::int8_t{});
-        case GgufType::u16:
-            return as(std::uint16_t{});
-        case GgufType::i16:
-            return as(std::int16_t{});
-        case GgufType::u32:
-            return as(std::uint32_t{});
-        case GgufType::i32:
-            return as(std::int32_t{});
-        case GgufType::u64:
-            return as(std::uint64_t{});
-        case GgufType::i64:
-            return as(std::int64_t{});
-        case GgufType::f32:
-            return as(float{});
-        case GgufType::f64:
-        case GgufType::boolean:
-        case GgufType::string:
-        case GgufType::array:
-            break;
-    }
-    return as(double{});
-}
-
 constexpr bool is_integer(GgufType type) {
     using enum GgufType;
     return type <= i32 || type == u64 || type == i64;
 }
 constexpr bool is_fraction(GgufType type) { return type == GgufType::f32 || type == GgufType::f64; }
 
-}  // namespace detail
-
-/// For messages.
-inline std::string GgufMetadata::describe(const GgufValue& value) {
-    if (value.type == GgufType::array) return std::string("an array of ") + to_string(value.element);
-    if (value.type == GgufType::string) return detail::json_excerpt(value.bytes);
-    if (value.type == GgufType::boolean) return value.bytes[0] != 0 ? "true" : "false";
-    return detail::with_number(
-        value, [&](auto number) { return std::string(to_string(value.type)) + " " + nlohmann::json(number).dump(); });
+/// The first bytes of a value.
+template <class T>
+T first_of(const GgufValue& value) {
+    T number;
+    std::memcpy(&number, value.bytes.data(), sizeof(T));
+    return number;
 }
 
-inline std::int64_t GgufMetadata::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
+/// The number of a type that is_integer; nothing where it is above 2^63 - 1.
+inline std::optional<std::int64_t> whole_number(const GgufValue& value) {
+    switch (value.type) {
+        case GgufType::u8:
+            return first_of<std::uint8_t>(value);
+        case GgufType::i8:
+            return first_of<std::int8_t>(value);
+        case GgufType::u16:
+            return first_of<std::uint16_t>(value);
+        case GgufType::i16:
+            return first_of<std::int16_t>(value);
+        case GgufType::u32:
+            return first_of<std::uint32_t>(value);
+        case GgufType::i32:
+            return first_of<std::int32_t>(value);
+        default:
+            const auto number = first_of<std::int64_t>(value);
+            return value.type == GgufType::u64 && number < 0 ? std::nullopt : std::optional(number);
+    }
+}
+
+/// The number of a type that is_fraction.
+inline double fraction(const GgufValue& value) {
+    return value.type == GgufType::f32 ? static_cast<double>(first_of<float>(value)) : first_of<double>(value);
+}
+
+}  // namespace detail
+
+#if EIGENLM_DEFINE_LARGE
+/// For messages.
+EIGENLM_LARGE std::string GgufMetadata::describe(const GgufValue& value) {
+    const std::string type = to_string(value.type);
+    if (value.type == GgufType::array) return "an array of " + std::string(to_string(value.element));
+    if (value.type == GgufType::string) return detail::json_excerpt(value.bytes);
+    if (value.type == GgufType::boolean) return value.bytes[0] != 0 ? "true" : "false";
+    if (detail::is_fraction(value.type)) return type + " " + nlohmann::json(detail::fraction(value)).dump();
+    const auto number = detail::whole_number(value);
+    return type + " " + (number ? std::to_string(*number) : std::to_string(detail::first_of<std::uint64_t>(value)));
+}
+
+EIGENLM_LARGE std::int64_t GgufMetadata::integer(std::string_view key, std::int64_t low, std::int64_t high) const {
     const GgufValue& value = require(key);
-    const auto number = [&]() -> std::optional<std::int64_t> {
-        if (!detail::is_integer(value.type)) return std::nullopt;
-        return detail::with_number(value, [&](auto n) -> std::optional<std::int64_t> {
-            if constexpr (std::is_same_v<decltype(n), std::uint64_t>)
-                if (n > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
-            const auto whole = static_cast<std::int64_t>(n);
-            return whole >= low && whole <= high ? std::optional(whole) : std::nullopt;
-        });
-    }();
-    if (!number)
+    const auto number = detail::is_integer(value.type) ? detail::whole_number(value) : std::nullopt;
+    if (!number || *number < low || *number > high)
         wrong_type(key, "a whole number in [" + std::to_string(low) + ", " + std::to_string(high) + "]", value);
     return *number;
 }
 
-inline double GgufMetadata::number(std::string_view key, double low, double high) const {
+EIGENLM_LARGE double GgufMetadata::number(std::string_view key, double low, double high) const {
     const GgufValue& value = require(key);
-    const double number = detail::is_fraction(value.type)
-                              ? detail::with_number(value, [](auto n) { return static_cast<double>(n); })
-                              : std::numeric_limits<double>::quiet_NaN();
+    const double number = detail::is_fraction(value.type) ? detail::fraction(value) : 0;
     // A NaN is refused by its bits: comparisons mean nothing for it in a unit built with -ffast-math.
     if (!detail::is_fraction(value.type) || is_nan(static_cast<float>(number)) || number < low || number > high)
         wrong_type(key, "an f32 in [" + nlohmann::json(low).dump() + ", " + nlohmann::json(high).dump() + "]", value);
     return number;
 }
+#endif
 
 }  // namespace eigenlm::inline EIGENLM_ABI
