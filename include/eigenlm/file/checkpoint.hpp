@@ -52,7 +52,7 @@ class Checkpoint {
         const auto status = std::filesystem::status(folder, ignored);
         if (std::filesystem::is_directory(status)) return;
         if (!std::filesystem::exists(status)) throw IoError(folder.string(), "no such folder");
-        throw IoError(folder.string(), "expected a Hugging Face model folder or a GGUF file, found a file of another kind");
+        throw IoError(folder.string(), "expected a model folder or a GGUF file, found a file of another kind");
     }
     static std::unique_ptr<const TensorSource> open_weights(const std::filesystem::path& folder) {
         const auto file = folder / "model.safetensors", index = folder / "model.safetensors.index.json",
