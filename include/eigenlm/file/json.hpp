@@ -123,12 +123,17 @@ class JsonTreeHandler final : public nlohmann::json_sax<nlohmann::json> {
 };
 
 /// The one instantiation of nlohmann's parser: each takes a second to compile.
-inline void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>& handler, const std::string& where) {
+EIGENLM_LARGE void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>& handler,
+                             const std::string& where);
+#if EIGENLM_DEFINE_LARGE
+EIGENLM_LARGE void sax_parse(std::string_view text, nlohmann::json_sax<nlohmann::json>& handler,
+                             const std::string& where) {
     if (text.find('\0') != std::string_view::npos)  // the parser takes it for the end
         throw FormatError(where, "not valid JSON: a byte 0 at offset " + std::to_string(text.find('\0')));
     const FloatState state;  // decimal fractions round the same whatever the host's rounding mode
     nlohmann::json::sax_parse(text.begin(), text.end(), &handler);
 }
+#endif
 
 }  // namespace detail
 
