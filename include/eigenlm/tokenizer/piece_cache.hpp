@@ -19,7 +19,9 @@ namespace eigenlm::inline EIGENLM_ABI {
 class PieceCache {
   public:
     /// Pieces and results up to these lengths are remembered: an entry fills one cache line.
+    /// @{
     static constexpr std::size_t max_bytes = 34, max_ids = 7;
+    /// @}
 
     /// Makes room for a text of `bytes` to come.
     void expect(std::size_t bytes) {

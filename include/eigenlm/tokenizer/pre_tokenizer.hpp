@@ -31,10 +31,11 @@ class PreTokenizer {
     struct PrefixSpace {};
     /// Writes spaces as `mark`, puts one in front of a piece that has none there, and cuts before each.
     struct Metaspace {
-        std::string mark;                             ///< one character
-        enum class Prepend { always, first, never };  ///< first: only to what the whole text begins with
-        Prepend prepend = Prepend::always;            ///< where it is put in front
-        bool split = true;                            ///< whether to cut at all
+        /// To which pieces: `first` is what the whole text begins with.
+        enum class Prepend { always, first, never };
+        std::string mark;                   ///< one character
+        Prepend prepend = Prepend::always;  ///< where it is put in front
+        bool split = true;                  ///< whether to cut at all
     };
     /// One of them.
     using Step = std::variant<Split, Digits, PrefixSpace, Metaspace>;
@@ -42,7 +43,9 @@ class PreTokenizer {
     /// Working memory, to be reused from text to text: what each step has rewritten.
     using Buffers = std::vector<std::string>;
 
+    /// Nothing is cut.
     PreTokenizer() = default;
+    /// These steps.
     explicit PreTokenizer(std::vector<Step> steps) : steps_(std::move(steps)) {}
 
     /// Calls piece(std::string_view), never with an empty one, for the pieces of `text` in order. `at_start`: whether

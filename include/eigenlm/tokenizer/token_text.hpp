@@ -39,7 +39,9 @@ class TextState {
 /// The text of every token, by id.
 class TokenTexts {
   public:
+    /// No tokens.
     TokenTexts() = default;
+    /// Those of a model and the added ones.
     TokenTexts(const Bpe& bpe, const AddedTokens& added, DecodeRules rules) : rules_(std::move(rules)) {
         entries_.resize(std::max(bpe.vocab().size(), added.size()));
         Normalizer::Buffers buffers;
