@@ -60,7 +60,7 @@ TEST_P(TinyTokenizer, RandomIdsDecodeAsInTheReference) {
     }
 }
 
-TEST_P(TinyTokenizer, StreamsOfRandomIdsAreTheTextInWholeCharacters) {
+TEST_P(TinyTokenizer, StreamsOfRandomIdsAreTheSameText) {
     std::mt19937 rng(23);
     for (const DecodeOptions options :
          {DecodeOptions{}, DecodeOptions{.skip_special_tokens = false}, DecodeOptions{.continues = true}}) {
@@ -69,11 +69,7 @@ TEST_P(TinyTokenizer, StreamsOfRandomIdsAreTheTextInWholeCharacters) {
             Ids ids(rng() % 12);
             for (TokenId& id : ids) id = static_cast<TokenId>(rng() % (round % 2 ? tokenizer_.size() : 270));
             std::string joined;
-            for (const TokenId id : ids) {
-                const std::string_view piece = stream.push(id);
-                EXPECT_EQ(unicode::incomplete_utf8_suffix(piece), 0u);
-                joined += piece;
-            }
+            for (const TokenId id : ids) joined += stream.push(id);
             ASSERT_EQ(joined += stream.flush(), tokenizer_.decode(ids, options));
         }
     }
