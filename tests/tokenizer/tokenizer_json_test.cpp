@@ -248,6 +248,12 @@ TEST(TokenizerJson, StepsThatAskForMuch) {
     expect_error("unsupported", ": normalizer.prepend", [](json& t) {
         t["normalizer"] = {{"type", "Prepend"}, {"prepend", std::string(65, 'a')}};
     });
+    tree["normalizer"] = {
+        {"type", "Sequence"},
+        {"normalizers", json(std::vector<json>(16, json{{"type", "Prepend"}, {"prepend", std::string(64, 'a')}}))}};
+    EXPECT_THROW((void)tests::tokenizer_of(tree).encode("a"), UnsupportedError);
+    expect_error("unsupported", ": added_tokens[1].content",
+                 [](json& t) { t["added_tokens"].push_back(added(260, std::string(257, 'a').c_str())); });
     expect_error("unsupported", ": pre_tokenizer.pretokenizers", [](json& t) {
         t["pre_tokenizer"]["pretokenizers"] = std::vector<json>(10'000, json{{"type", "Digits"}});
     });
@@ -277,6 +283,19 @@ TEST(TokenizerJson, ModelsOfCharacters) {
     EXPECT_EQ(ids[2], tokenizer.id_of("<0xC3>"));
     EXPECT_EQ(tokenizer.token_bytes(ids[2]), "\xC3");
     EXPECT_EQ(tokenizer.decode(ids), "abcab\u00e9");
+    json whole = of_characters();  // only a whole piece is looked up, and this one is no token
+    model(whole)["vocab"]["\u2581x"] = model(whole)["vocab"].size();
+    model(whole)["ignore_merges"] = true;
+    EXPECT_EQ(tests::tokenizer_of(whole).encode("x\u2581x").size(), 3u);
+    EXPECT_EQ(tests::tokenizer_of(whole).encode("\u2581x").size(), 1u);
+    json metaspace = of_characters();  // the first token loses marks, and no spaces
+    metaspace["decoder"] = {{"type", "Sequence"},
+                            {"decoders", json::array({json{{"type", "Metaspace"}, {"replacement", "\u2581"}},
+                                                      json{{"type", "ByteFallback"}}})}};
+    const Tokenizer spaces = tests::tokenizer_of(metaspace);
+    const TokenId mark = *spaces.id_of("\u2581"), byte = *spaces.id_of("<0x20>"), a = *spaces.id_of("a");
+    EXPECT_EQ(spaces.decode(std::vector{mark, a, mark, a}), "a a");
+    EXPECT_EQ(spaces.decode(std::vector{byte, a}), " a");
     const auto fails = [](const char* kind, const char* where, const Change& change) {
         json tree = of_characters();
         change(tree);

@@ -12,6 +12,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "eigenlm/tokenizer/stream_decoder.hpp"
@@ -182,6 +183,24 @@ TEST(Tokenizer, NormalizedTokensAreFoundAfterNormalization) {
     EXPECT_EQ(tokenizer.decode(Ids{260, 261}), "\u00e9 xo\u0301 x");
     EXPECT_EQ(tokenizer.id_of("e\u0301 x"), 260);
     EXPECT_EQ(tokenizer.encode("\u00f3 x", bare), (Ids{0xC3, 0xB3, ' ', 'x'}));
+}
+
+// What Hugging Face's does there, found by comparing made-up tokenizers.
+TEST(Tokenizer, AddedTokensInWhiteSpaceThatOneBeforeTookAlong) {
+    auto tree = tests::small_tokenizer();
+    for (const auto& [id, content, rstrip] : {std::tuple(260, "<x>", true), std::tuple(261, "\n", false)})
+        tree["added_tokens"].push_back({{"id", id},
+                                        {"content", content},
+                                        {"single_word", false},
+                                        {"lstrip", false},
+                                        {"rstrip", rstrip},
+                                        {"normalized", false},
+                                        {"special", false}});
+    const auto tokenizer = tests::tokenizer_of(tree);
+    const EncodeOptions bare{.add_special_tokens = false};
+    EXPECT_EQ(tokenizer.encode("<x>\n\nH", bare), (Ids{260, 261, 261, 'H'}));
+    EXPECT_EQ(tokenizer.encode("<x> \n H", bare), (Ids{260, 261, ' ', 'H'}));
+    EXPECT_EQ(tokenizer.encode("<x>  H", bare), (Ids{260, 'H'}));
 }
 
 TEST(Tokenizer, HolesInTheVocabularyAreNoTokens) {

@@ -19,7 +19,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How a conversation is held.
 struct ConversationOptions {
     SessionOptions session = {};  ///< the room for all of it, and the cache
-    /// What the template is told beside the messages: tools, documents, enable_thinking, ... An object.
+    /// What the template is told beside the messages: tools, documents, enable_thinking, ... An object. (Of messages
+    /// and add_generation_prompt in it nothing is seen.)
     nlohmann::ordered_json variables = nlohmann::ordered_json::object();
     std::shared_ptr<const ChatTemplate> chat_template = nullptr;  ///< default: the model's
     RenderOptions render = {};                                    ///< of the template
@@ -49,7 +50,7 @@ struct ConversationState {
     }
 };
 
-/// Appends a piece of an answer to a message: JSON's strings are UTF-8, so U+FFFD stands for what is none.
+/// Appends text to a message: JSON's strings are UTF-8, so U+FFFD stands for what is none.
 inline void append_valid_utf8(std::string& out, std::string_view piece) {
     constexpr char32_t replacement = 0xFFFD;
     for (std::size_t pos = 0; pos < piece.size();) {
@@ -203,8 +204,9 @@ class Conversation {
     /// What the model reads before it answers: the messages as the template writes them, ready for the answer.
     std::string prompt() const {
         const detail::ConversationState& s = state();
-        nlohmann::ordered_json all = {{"messages", s.messages}, {"add_generation_prompt", true}};
-        for (const auto& [name, value] : s.options.variables.items()) all[name] = value;
+        nlohmann::ordered_json all = s.options.variables;
+        all["messages"] = s.messages;
+        all["add_generation_prompt"] = true;
         return s.options.chat_template->render(all, s.options.render);
     }
     /// Positions in the cache.
@@ -246,7 +248,9 @@ class Conversation {
             throw ArgumentError("conversation: message", "expected a role that is a string");
     }
     static nlohmann::ordered_json message_of(const char* role, std::string_view text) {
-        return {{"role", role}, {"content", std::string(text)}};
+        std::string valid;
+        detail::append_valid_utf8(valid, text);
+        return {{"role", role}, {"content", std::move(valid)}};
     }
     bool has_system() const {
         const auto& all = state().messages;

@@ -51,10 +51,13 @@ inline int compare_numbers(const Value& a, const Value& b) {
     return x < y ? -1 : x > y ? 1 : x == y ? 0 : 2;
 }
 
-/// Whether a value may be a key.
-inline bool is_hashable(const Value& value) {
+/// Whether a value may be a key. (A tuple may hold another one twice, and that one a third twice, and so on: so steps
+/// are counted.)
+inline bool is_hashable(Context& context, const Value& value) {
+    context.step();
     if (value.is(Type::tuple))
-        return std::all_of(value.as<Items>().items.begin(), value.as<Items>().items.end(), is_hashable);
+        return std::all_of(value.as<Items>().items.begin(), value.as<Items>().items.end(),
+                           [&](const Value& item) { return is_hashable(context, item); });
     return !value.is(Type::list) && !value.is(Type::dict) && !value.is(Type::view);
 }
 
@@ -83,7 +86,7 @@ inline std::uint64_t hash_of(Context& context, const Value& value) {
         case Type::none:
             return static_cast<std::uint64_t>(value.type());
         default:
-            if (!is_hashable(value)) context.fail(std::string("unhashable type: '") + type_name(value) + "'");
+            if (!is_hashable(context, value)) context.fail(std::string("unhashable type: '") + type_name(value) + "'");
             return std::hash<const void*>()(&value.as<Object>());
     }
 }

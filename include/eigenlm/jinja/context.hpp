@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,6 +25,15 @@ struct Limits {
 
 /// No list or dict holds others more than this many levels deep.
 inline constexpr std::size_t max_value_depth = 150;
+
+/// text.find(what, pos), in linear time whatever the two are.
+inline std::size_t find_text(std::string_view text, std::string_view what, std::size_t pos = 0) {
+    if (pos > text.size()) return std::string_view::npos;
+    if (what.empty()) return pos;
+    const void* const found = ::memmem(text.data() + pos, text.size() - pos, what.data(), what.size());
+    if (found == nullptr) return std::string_view::npos;
+    return static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
 
 /// "name: line 3, column 14", of a byte of a template.
 inline std::string place_of(const std::string& name, std::string_view source, std::size_t offset) {
@@ -58,6 +68,8 @@ class Context {
     }
     /// Counts the work of looking at so many bytes.
     void scan(std::size_t bytes) { step(bytes / 64 + 1); }
+    /// Counts the work of a search from the end, whose time is the product.
+    void scan_from_end(std::size_t bytes, std::size_t wanted) { step(bytes * wanted / 4096 + bytes / 64 + 1); }
     /// Counts bytes of output.
     void write(std::size_t bytes) {
         written_ += bytes;

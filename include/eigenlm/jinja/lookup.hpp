@@ -38,7 +38,7 @@ inline std::optional<Value> python_attribute(Context& context, const Value& obje
 inline std::optional<Value> python_item(Context& context, const Value& object, const Value& key) {
     if (object.is(Type::undefined)) fail_undefined(context, object);
     if (object.is(Type::dict)) {
-        if (!is_hashable(key)) return std::nullopt;
+        if (!is_hashable(context, key)) return std::nullopt;
         const Value* found = find_in(context, object.as<Dict>(), key);
         return found ? std::optional(*found) : std::nullopt;
     }

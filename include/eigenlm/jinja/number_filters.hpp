@@ -120,7 +120,7 @@ inline Value round_to_even(Context& context, const Value& value, std::int64_t di
     const double number = value.real();
     if (!std::isfinite(number) || digits > 330) return value;
     if (digits < 0) {
-        const double unit = std::pow(10.0, static_cast<double>(std::min<std::int64_t>(-digits, 400)));
+        const double unit = std::pow(10.0, -static_cast<double>(std::max<std::int64_t>(digits, -400)));
         return Value::of(std::isinf(unit) ? std::copysign(0.0, number) : std::nearbyint(number / unit) * unit);
     }
     const std::string text = float_digits(std::abs(number), {.precision = static_cast<int>(digits), .type = 'f'});

@@ -141,7 +141,7 @@ struct Slice {
     std::int64_t start = 0;  ///< the first index
     std::int64_t step = 1;   ///< from one to the next
     std::size_t count = 0;   ///< how many
-    std::int64_t stop = 0;  ///< where it ends, as it was asked for
+    std::int64_t stop = 0;   ///< where it ends, as it was asked for
 };
 
 /// What [start:stop:step] takes; each may be none. Throws as Python does.
@@ -237,7 +237,7 @@ inline bool contains(Context& context, const Value& container, const Value& item
         if (!item.is(Type::string))
             context.fail(std::string("'in <string>' requires string as left operand, not ") + type_name(item));
         context.scan(text_of(container).size());
-        return text_of(container).find(text_of(item)) != std::string::npos;
+        return find_text(text_of(container), text_of(item)) != std::string::npos;
     }
     Cursor cursor(context, container);
     for (Value other; cursor.next(other);)

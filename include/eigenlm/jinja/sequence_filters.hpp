@@ -237,8 +237,9 @@ inline Value filter_sum(Context& context, const Value& self, const Bound& argume
 }
 
 inline void fill_up(Context& context, std::vector<Value>& items, std::int64_t size, const Bound& arguments) {
-    const std::int64_t missing = size - static_cast<std::int64_t>(items.size());
-    if (!arguments.is_set(1) || missing <= 0) return;
+    const auto there = static_cast<std::int64_t>(items.size());
+    if (!arguments.is_set(1) || size <= there) return;
+    const std::int64_t missing = size - there;
     context.need(static_cast<std::size_t>(std::min(missing, std::int64_t{1} << 40)) * sizeof(Value));
     context.step(static_cast<std::size_t>(missing));
     items.insert(items.end(), static_cast<std::size_t>(missing), arguments[1]);

@@ -57,7 +57,7 @@ inline std::string replaced(Context& context, std::string_view text, std::string
     std::size_t pos = 0;
     context.scan(text.size());
     for (; count != 0; --count) {
-        const std::size_t found = text.find(old, pos);
+        const std::size_t found = find_text(text, old, pos);
         if (found == std::string_view::npos) break;
         context.step();
         std::size_t end = found + old.size();
@@ -125,7 +125,7 @@ inline std::vector<std::string_view> pieces_of(Context& context, std::string_vie
                                                std::int64_t most, bool from_right) {
     std::vector<std::string_view> pieces;
     for (; most != 0; --most) {
-        const std::size_t at = from_right ? text.rfind(separator) : text.find(separator);
+        const std::size_t at = from_right ? text.rfind(separator) : find_text(text, separator);
         if (at == std::string_view::npos) break;
         add_piece(context, pieces, from_right ? text.substr(at + separator.size()) : text.substr(0, at));
         text = from_right ? text.substr(0, at) : text.substr(at + separator.size());
@@ -153,14 +153,15 @@ inline Value split_with(Context& context, const Value& self, const Bound& argume
     if (!arguments.is_set(0)) return make_texts(context, words_of(context, text, most, from_right), safe);
     const std::string_view separator = arguments.text(0);
     if (separator.empty()) context.fail("empty separator");
+    if (from_right) context.scan_from_end(text.size(), separator.size());
     return make_texts(context, pieces_of(context, text, separator, most, from_right), safe);
 }
 
 inline Value partition_with(Context& context, const Value& self, const Bound& arguments, bool from_right) {
     const std::string_view text = text_of(self), separator = arguments.text(0);
     if (separator.empty()) context.fail("empty separator");
-    context.scan(text.size());
-    const std::size_t at = from_right ? text.rfind(separator) : text.find(separator);
+    context.scan_from_end(text.size(), from_right ? separator.size() : 0);
+    const std::size_t at = from_right ? text.rfind(separator) : find_text(text, separator);
     std::vector<std::string_view> parts;
     if (at != std::string_view::npos)
         parts = {text.substr(0, at), separator, text.substr(at + separator.size())};
@@ -194,9 +195,10 @@ inline Window window_of(Context& context, const Value& self, const Bound& argume
 inline std::int64_t find_with(Context& context, const Value& self, const Bound& arguments, bool last) {
     const Window window = window_of(context, self, arguments, 1);
     const std::string_view what = arguments.text(0);
+    context.scan_from_end(window.text.size(), last ? what.size() : 0);
     const std::size_t at = !window.inside ? std::string_view::npos
                            : last         ? window.text.rfind(what)
-                                          : window.text.find(what);
+                                          : find_text(window.text, what);
     if (at == std::string_view::npos) return -1;
     return static_cast<std::int64_t>(window.begin + count_characters(window.text.substr(0, at)));
 }
@@ -212,6 +214,7 @@ inline Value has_end(Context& context, const Value& self, const Bound& arguments
     const auto fits = [&](const Value& part) {
         if (!part.is(Type::string)) context.fail("startswith and endswith want a str or a tuple of str");
         const std::string_view text = text_of(part);
+        context.scan(text.size());
         return window.inside && (at_end ? window.text.ends_with(text) : window.text.starts_with(text));
     };
     if (!arguments[0].is(Type::tuple)) return Value::of(fits(arguments[0]));

@@ -172,12 +172,14 @@ struct Range : Object {
     Range(Context* owner, std::int64_t first, std::int64_t end, std::int64_t step_by, std::size_t size)
         : Object(owner, sizeof(Range), 0), start(first), stop(end), step(step_by), length(size) {}
     /// The number at `index`.
-    std::int64_t at(std::size_t index) const { return start + step * static_cast<std::int64_t>(index); }
+    std::int64_t at(std::size_t index) const {  // a step may be larger than an integer; what comes out is one
+        return static_cast<std::int64_t>(static_cast<std::uint64_t>(start) + static_cast<std::uint64_t>(step) * index);
+    }
 
     std::int64_t start;  ///< the first number
     std::int64_t stop;   ///< where it ends, itself not part of it
     std::int64_t step;   ///< from one to the next
-    std::size_t length;              ///< how many numbers it has
+    std::size_t length;  ///< how many numbers it has
 };
 
 /// What can come to hold itself, because it changes. The rendering keeps it to its end and empties it then, so that

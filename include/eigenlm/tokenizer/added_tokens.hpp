@@ -14,6 +14,9 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
+/// Longer contents are not taken: at each place of a text, all of one may have to be looked at.
+inline constexpr std::size_t max_added_content = 256;  // bytes; real ones have 80 at most
+
 /// One token of tokenizer.json's added_tokens.
 struct AddedToken {
     std::string content;       ///< UTF-8, not empty
@@ -51,8 +54,8 @@ class StringMatcher {
     /// Whether there is nothing to find.
     bool empty() const { return strings_.empty(); }
 
-    /// The first match in text[pos, end). One pass over the text; a place is looked at closer only when some string
-    /// starts with the byte there.
+    /// The first match in text[pos, end). A place is looked at closer only when some string starts with the byte there,
+    /// and then as far as one of them goes on.
     Match find(std::string_view text, std::size_t pos) const {
         for (; !strings_.empty() && pos < text.size(); ++pos) {
             if (!starts_[static_cast<unsigned char>(text[pos])]) continue;
@@ -139,11 +142,10 @@ class AddedTokenCutter {
             auto match = matcher_.find(text, pos);
             if (match.id == no_token) break;
             pos = match.end;
-            if (match.end <= done) continue;  // in the white space that one before took along
             if (!particular_.empty() && !fits(text, match, done, spaces_end)) continue;
             if (match.begin > done) plain(text.substr(done, match.begin - done), done == 0);
-            found(match.id);
-            done = match.end;
+            if (match.begin < match.end) found(match.id);
+            done = match.end;  // which may lie in white space that one before took along: so does Hugging Face's
         }
         if (done < text.size()) plain(text.substr(done), done == 0);
     }
@@ -163,6 +165,7 @@ class AddedTokenCutter {
             if (match.end >= spaces_end) spaces_end = space_end(text, match.end);
             match.end = spaces_end;
         }
+        if (it->lstrip) match.begin = std::max(match.begin, done);
         while (it->lstrip && match.begin > done) {
             const auto before = unicode::decode_utf8_before(text, match.begin);
             if (unicode::char_class(before.code) != unicode::CharClass::space) break;

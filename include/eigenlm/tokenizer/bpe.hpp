@@ -53,7 +53,15 @@ class MergeTable {
     /// How many slots a lookup passes at most. Merges that somebody made up to collide would take quadratic time.
     std::size_t longest_way() const { return longest_way_; }
     /// The merge of a pair; its rank is no_rank when there is none.
-    Merge find(TokenId left, TokenId right) const { return slots_[slot_of(left, right)].merge; }
+    Merge find(TokenId left, TokenId right) const {
+        std::size_t at = home_of(left, right);
+        for (std::size_t way = 0; way <= longest_way_; ++way, at = (at + 1) & (slots_.size() - 1)) {
+            const Slot& slot = slots_[at];
+            if (slot.left == left && slot.right == right) return slot.merge;
+            if (slot.left == no_token) break;
+        }
+        return {};  // no pair is farther from its home
+    }
 
   private:
     struct Slot {
@@ -127,7 +135,7 @@ class Bpe {
         TokenId merged = no_token;
         for (std::size_t i = 0; i < merges.size(); ++i)
             add_merge(merges[i], i, ranks.empty() ? i : ranks[i], merged, where);
-        cuts_words_ = options_.symbols == Symbols::characters && words_begin_tokens();
+        cuts_words_ = options_.symbols == Symbols::characters && !options_.ignore_merges && words_begin_tokens();
     }
 
     /// The tokens it encodes to, as its pieces spell them.
@@ -198,8 +206,7 @@ inline bool Bpe::is_joined(TokenId whole, TokenId left, TokenId right) const {
 }
 
 /// `merged`: what the merge before has made; becomes what this one makes.
-inline void Bpe::add_merge(Pair pair, std::size_t number, std::size_t rank, TokenId& merged,
-                           const std::string& where) {
+inline void Bpe::add_merge(Pair pair, std::size_t number, std::size_t rank, TokenId& merged, const std::string& where) {
     constexpr std::size_t longest_way = 1024;  // a few dozen, unless somebody made the merges up to collide
     const auto [left, right] = pair;
     const auto fail = [&](const std::string& what) {

@@ -1,5 +1,6 @@
 #pragma once
 // What happens to a text before it is cut into pieces: a few steps, each of which rewrites all of it.
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -41,9 +42,14 @@ class Normalizer {
     explicit Normalizer(std::vector<Step> steps, std::string where = "normalizer")
         : steps_(std::move(steps)), where_(std::move(where)) {}
 
+    /// Whether a step does more than NFC.
+    bool replaces() const {
+        return std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return !std::holds_alternative<Nfc>(s); });
+    }
+
     /// `text` normalized: itself where nothing changes it, or else in `buffers`. Throws UnsupportedError where it
-    /// becomes more than 16 times as long: by the steps of real tokenizers it becomes three times as long at most, but
-    /// a file may have steps that make each other's output grow.
+    /// becomes more than 16 times (and 64 bytes) as long: by the steps of real tokenizers it becomes three times as
+    /// long at most, but a file may have steps that make each other's output grow.
     std::string_view operator()(std::string_view text, Buffers& buffers) const {
         const std::size_t most = 16 * text.size() + 64;
         for (const Step& step : steps_) {
@@ -55,6 +61,7 @@ class Normalizer {
                 text = out.assign(prepend->text).append(text);
             else
                 text = replace(*std::get_if<Replace>(&step), text, out, most);
+            if (text.size() > most) fail();
         }
         return text;
     }
@@ -71,10 +78,12 @@ class Normalizer {
         for (std::size_t at = text.find(step.pattern); at != text.npos; at = text.find(step.pattern, copied)) {
             out.append(text, copied, at - copied).append(step.content);
             copied = at + step.pattern.size();
-            if (out.size() > most) throw UnsupportedError(where_, "makes a text more than 16 times as long");
+            if (out.size() > most) fail();
         }
         return copied == 0 ? text : std::string_view(out.append(text, copied));
     }
+
+    [[noreturn]] void fail() const { throw UnsupportedError(where_, "makes a text more than 16 times as long"); }
 
     std::vector<Step> steps_;
     std::string where_;

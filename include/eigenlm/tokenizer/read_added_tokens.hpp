@@ -96,6 +96,9 @@ class AddedTokensReader {
         AddedToken token;
         token.content = object.string("content");
         if (token.content.empty()) throw FormatError(object.path("content"), "empty");
+        if (token.content.size() > max_added_content)
+            throw UnsupportedError(object.path("content"),
+                                   "longer than " + std::to_string(max_added_content) + " bytes");
         token.id = static_cast<TokenId>(object.integer("id", 0, max_token_id));
         token.special = object.boolean_or("special", false);
         token.normalized = object.boolean_or("normalized", false);

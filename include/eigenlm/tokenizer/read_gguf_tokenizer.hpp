@@ -123,6 +123,7 @@ EIGENLM_LARGE TokenizerParts GgufTokenizerReader::read_byte_level() {
 
 /// As Hugging Face's tokenizer.json of Llama 2: a space before every text between added tokens, all spaces as U+2581.
 EIGENLM_LARGE TokenizerParts GgufTokenizerReader::read_sentence_piece() {
+    constexpr std::size_t most_merges = std::size_t{1} << 22;  // real ones have 2^16; a made-up file, one for each byte
     Vocab vocab = read_tokens(Symbols::characters);
     const std::vector<std::uint32_t> token_ranks = read_ranks();
     std::vector<Bpe::Pair> merges;
@@ -133,6 +134,9 @@ EIGENLM_LARGE TokenizerParts GgufTokenizerReader::read_sentence_piece() {
             const TokenId left = vocab.find(text.substr(0, cut));
             const TokenId right = left == no_token ? no_token : vocab.find(text.substr(cut));
             if (right == no_token) continue;
+            if (merges.size() == most_merges)
+                throw UnsupportedError(metadata_.path(tokens_key),
+                                       "more than " + std::to_string(most_merges) + " ways to merge");
             merges.emplace_back(left, right);
             ranks.push_back(token_ranks[static_cast<std::size_t>(id)]);
         }
@@ -142,8 +146,7 @@ EIGENLM_LARGE TokenizerParts GgufTokenizerReader::read_sentence_piece() {
     std::vector<Normalizer::Step> normalizer;
     if (prefix) normalizer.emplace_back(Normalizer::Prepend{std::string(word_begin)});
     normalizer.emplace_back(Normalizer::Replace{" ", std::string(word_begin)});
-    DecodeRules decoding{Normalizer({Normalizer::Replace{std::string(word_begin), " "}}), true, " ", prefix ? 1u : 0u,
-                         false};
+    DecodeRules decoding{Normalizer({Normalizer::Replace{std::string(word_begin), " "}}), true, " ", prefix ? 1u : 0u};
     return {Bpe(std::move(vocab), merges, {Symbols::characters, false}, metadata_.path("tokenizer.ggml"), ranks),
             AddedTokens(std::move(added_)),
             Normalizer(std::move(normalizer)),
@@ -188,6 +191,7 @@ EIGENLM_LARGE void GgufTokenizerReader::add_token(TokenId id, std::string_view t
     if (type == unused || (hole && type != normal)) return;
     if (type == unknown || type == control || type == user_defined) {
         const std::string content(text);
+        if (text.size() > max_added_content) fail(" is longer than " + std::to_string(max_added_content) + " bytes");
         added_.push_back({.content = content, .text = content, .id = id, .special = type != user_defined});
         return;
     }

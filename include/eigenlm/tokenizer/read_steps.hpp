@@ -84,7 +84,8 @@ struct PreTokenizerSettings {
     Symbols symbols = Symbols::characters;  // bytes, where its last step is ByteLevel
 };
 
-inline PreTokenizerSettings read_pre_tokenizer(const std::optional<JsonObject>& pre_tokenizer) {
+inline PreTokenizerSettings read_pre_tokenizer(const std::optional<JsonObject>& pre_tokenizer,
+                                               const Normalizer& normalizer) {
     std::vector<PreTokenizer::Step> steps;
     Symbols symbols = Symbols::characters;
     for (const auto& step : steps_of(pre_tokenizer, "pretokenizers")) {
@@ -97,8 +98,11 @@ inline PreTokenizerSettings read_pre_tokenizer(const std::optional<JsonObject>& 
             steps.emplace_back(PreTokenizer::Digits{step.boolean_or("individual_digits", false)});
         } else if (type == "Metaspace") {
             only_metaspace_fields(step);
-            steps.emplace_back(
-                PreTokenizer::Metaspace{read_mark(step), read_prepend(step), step.boolean_or("split", true)});
+            const auto prepend = read_prepend(step);
+            // Hugging Face asks where a piece began before the normalizer wrote the text anew.
+            if (prepend == PreTokenizer::Metaspace::Prepend::first && normalizer.replaces())
+                throw UnsupportedError(step.path("prepend_scheme"), "\"first\" behind a normalizer but NFC");
+            steps.emplace_back(PreTokenizer::Metaspace{read_mark(step), prepend, step.boolean_or("split", true)});
         } else if (type == "ByteLevel") {
             only_fields(step, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
             if (step.boolean_or("add_prefix_space", true)) steps.emplace_back(PreTokenizer::PrefixSpace{});
@@ -117,8 +121,9 @@ class DecoderReader {
   public:
     DecodeRules read(const JsonObject& decoder) {
         for (const auto& step : steps_of(decoder, "decoders")) read_step(step);
-        return {Normalizer(std::move(replacements_), decoder.where()), byte_fallback_, strip_, strip_count_,
-                first_loses_spaces_};
+        DecodeRules rules{Normalizer(std::move(replacements_), decoder.where()), byte_fallback_, strip_, strip_count_};
+        if (metaspace_) rules.first_replacements = Normalizer(std::move(first_), decoder.where());
+        return rules;
     }
 
   private:
@@ -136,15 +141,19 @@ class DecoderReader {
                                    "a step before \"Fuse\" and \"ByteFallback\" only, found " + json_excerpt(type));
         if (type == "Replace") {
             only_fields(step, {"type", "pattern", "content"});
-            replacements_.emplace_back(Normalizer::Replace{literal_pattern(step), short_text(step, "content")});
+            const Normalizer::Replace replace{literal_pattern(step), short_text(step, "content")};
+            replacements_.emplace_back(replace);
+            first_.emplace_back(replace);
         } else if (type == "ByteFallback") {
             only_fields(step, {"type"});
             byte_fallback_ = true;
         } else if (type == "Metaspace") {
             only_metaspace_fields(step);
-            if (first_loses_spaces_) throw UnsupportedError(step.path("type"), "a second \"Metaspace\"");
-            first_loses_spaces_ = read_prepend(step) != PreTokenizer::Metaspace::Prepend::never;
+            if (metaspace_) throw UnsupportedError(step.path("type"), "a second \"Metaspace\"");
+            metaspace_ = true;
+            const bool puts_one = read_prepend(step) != PreTokenizer::Metaspace::Prepend::never;
             replacements_.emplace_back(Normalizer::Replace{read_mark(step), " "});
+            first_.emplace_back(Normalizer::Replace{read_mark(step), puts_one ? "" : " "});
         } else {
             unsupported_type(step, "\"Replace\", \"ByteFallback\", \"Fuse\", \"Strip\" or \"Metaspace\"");
         }
@@ -160,8 +169,8 @@ class DecoderReader {
         strip_count_ = static_cast<std::size_t>(step.integer("start", 0, 1 << 20));
     }
 
-    std::vector<Normalizer::Step> replacements_;
-    bool byte_fallback_ = false, fused_ = false, first_loses_spaces_ = false;
+    std::vector<Normalizer::Step> replacements_, first_;  // in all tokens; in a text's first one
+    bool byte_fallback_ = false, fused_ = false, metaspace_ = false;
     std::string strip_;
     std::size_t strip_count_ = 0;
 };

@@ -1,11 +1,13 @@
 #pragma once
 // What tokens say: the decoder of a tokenizer.json, applied to every token once.
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -18,11 +20,12 @@ namespace eigenlm::inline EIGENLM_ABI {
 
 /// How tokens become text.
 struct DecodeRules {
-    Normalizer replacements;          ///< in each token
-    bool byte_fallback = false;       ///< a token <0x0A> is that byte
-    std::string strip;                ///< dropped from a text's start ...
-    std::size_t strip_count = 0;      ///< ... so many times at most
-    bool first_loses_spaces = false;  ///< a text's first token says no spaces, if it is one of the model's
+    Normalizer replacements;      ///< in each token
+    bool byte_fallback = false;   ///< a token <0x0A> is that byte
+    std::string strip;            ///< dropped from a text's start ...
+    std::size_t strip_count = 0;  ///< ... so many times at most
+    /// In a text's first token, in place of those (Metaspace's mark is no space there); none: the same.
+    std::optional<Normalizer> first_replacements = std::nullopt;
 };
 
 /// How far a text has come that tokens are appended to.
@@ -51,13 +54,11 @@ class TokenTexts {
             if (token == nullptr && !bpe.vocab().has(id)) continue;
             const std::string_view written = token != nullptr ? token->text : bpe.vocab().bytes(id);
             set(entries_[i], rules_.replacements(written, buffers));
-            entries_[i].added = token != nullptr;
             entries_[i].special = token != nullptr && token->special;
-        }
-        for (unsigned byte = 0; rules_.byte_fallback && byte < 256; ++byte) {
-            Entry& entry = entries_[static_cast<std::size_t>(bpe.byte_id(static_cast<unsigned char>(byte)))];
-            const char text = static_cast<char>(byte);
-            if (!entry.added) set(entry, {&text, 1});
+            if (!rules_.first_replacements) continue;
+            first_.resize(entries_.size());
+            first_[i] = (*rules_.first_replacements)(written, buffers);
+            if (const auto byte = byte_of(first_[i])) first_[i].assign(1, *byte);
         }
     }
 
@@ -72,11 +73,7 @@ class TokenTexts {
     /// Appends what a token says where `state` is; has(id) must hold.
     void append(TokenId id, TextState& state, std::string& text) const {
         std::string_view rest = (*this)[id];
-        const bool first = std::exchange(state.first_, false);
-        if (first && rules_.first_loses_spaces && !entry(id).added) {
-            std::copy_if(rest.begin(), rest.end(), std::back_inserter(text), [](char c) { return c != ' '; });
-            return;
-        }
+        if (std::exchange(state.first_, false) && !first_.empty()) rest = first_[static_cast<std::size_t>(id)];
         while (state.stripped_ < rules_.strip_count && !rest.empty()) {
             const bool drops = rest.starts_with(rules_.strip);
             state.stripped_ = drops ? state.stripped_ + 1 : SIZE_MAX;
@@ -91,20 +88,33 @@ class TokenTexts {
     struct Entry {
         std::size_t offset = 0;  // in the arena, bytes
         std::uint32_t length = 0;
-        bool token = false, added = false, special = false;
+        bool token = false, special = false;
     };
 
     const Entry& entry(TokenId id) const { return entries_[static_cast<std::size_t>(id)]; }
 
+    /// The byte that a token stands for by its name.
+    std::optional<char> byte_of(std::string_view text) const {
+        if (!rules_.byte_fallback || text.size() != 6 || !text.starts_with("<0x") || text[5] != '>')
+            return std::nullopt;
+        unsigned byte = 0;
+        const auto [end, error] = std::from_chars(text.data() + 3, text.data() + 5, byte, 16);
+        if (error != std::errc() || end != text.data() + 5) return std::nullopt;
+        return static_cast<char>(byte);
+    }
+
     void set(Entry& entry, std::string_view text) {
-        entry = {arena_.size(), static_cast<std::uint32_t>(text.size()), true, entry.added, entry.special};
+        const auto byte = byte_of(text);
+        if (byte) text = {&*byte, 1};
+        entry = {arena_.size(), static_cast<std::uint32_t>(text.size()), true, entry.special};
         arena_ += text;
         longest_ = std::max(longest_, text.size());
     }
 
     DecodeRules rules_;
     std::string arena_;
-    std::vector<Entry> entries_;  // [size()]
+    std::vector<Entry> entries_;      // [size()]
+    std::vector<std::string> first_;  // what they say at a text's beginning, where that differs: [size()]
     std::size_t longest_ = 0;
 };
 

@@ -109,7 +109,7 @@ inline TokenizerParts read_tokenizer_json(std::string_view text, const std::stri
     for (const char* field : {"truncation", "padding"}) detail::must_be_unset(file, field);
     const JsonObject model = detail::required_object(file, "model");
     Normalizer normalizer = detail::read_normalizer(file);
-    auto [pre_tokenizer, symbols] = detail::read_pre_tokenizer(file.object("pre_tokenizer"));
+    auto [pre_tokenizer, symbols] = detail::read_pre_tokenizer(file.object("pre_tokenizer"), normalizer);
     detail::check_model(model, json, symbols);
     DecodeRules decoding = detail::read_decoder(detail::required_object(file, "decoder"), symbols);
     auto from = detail::model_vocab(std::move(json.vocab), symbols, model.path("vocab"));

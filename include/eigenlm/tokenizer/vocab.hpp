@@ -103,7 +103,11 @@ class Vocab {
         if (!slots_.empty()) __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]);
     }
     TokenId find(std::string_view bytes, std::uint64_t hash) const {
-        return slots_.empty() ? no_token : slots_[slot_of(bytes, hash)];
+        if (slots_.empty()) return no_token;
+        std::size_t at = hash & (slots_.size() - 1);
+        for (std::size_t way = 0; way <= longest_way_; ++way, at = (at + 1) & (slots_.size() - 1))
+            if (slots_[at] == no_token || this->bytes(slots_[at]) == bytes) return slots_[at];
+        return no_token;  // no token is farther from its home
     }
     /// @}
 
@@ -132,7 +136,8 @@ class Vocab {
         if (entry.length == 0) throw FormatError(where, "token " + std::to_string(entry.id) + " is empty");
         span = {entry.offset, entry.length};
         const std::size_t slot = slot_of(view(span), hash);
-        if (((slot - hash) & (slots_.size() - 1)) > max_distance)
+        longest_way_ = std::max<std::size_t>(longest_way_, (slot - hash) & (slots_.size() - 1));
+        if (longest_way_ > max_distance)
             throw FormatError(where, "its tokens are made to collide: " + std::to_string(max_distance) + " in a row");
         if (slots_[slot] != no_token)
             throw FormatError(where, "tokens " + std::to_string(slots_[slot]) + " and " + std::to_string(entry.id) +
@@ -146,6 +151,7 @@ class Vocab {
     std::vector<TokenId> slots_;  // open addressing by the hash of the bytes, a power of two
     std::size_t count_ = 0;
     std::size_t longest_ = 0;
+    std::size_t longest_way_ = 0;  // from a token's home to its slot
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI
