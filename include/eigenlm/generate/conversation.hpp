@@ -206,7 +206,7 @@ class Conversation {
         const detail::ConversationState& s = state();
         nlohmann::ordered_json all = s.options.variables;
         all["messages"] = s.messages;
-        all["add_generation_prompt"] = true;
+        if (!all.contains("add_generation_prompt")) all["add_generation_prompt"] = true;
         return s.options.chat_template->render(all, s.options.render);
     }
     /// Positions in the cache.
