@@ -19,8 +19,8 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// How a conversation is held.
 struct ConversationOptions {
     SessionOptions session = {};  ///< the room for all of it, and the cache
-    /// What the template is told beside the messages: tools, documents, enable_thinking, ... An object. (Messages in it are
-    /// not seen; add_generation_prompt is true unless it says otherwise.)
+    /// What the template is told beside the messages: tools, documents, enable_thinking, ... An object. (Messages in it
+    /// are not seen; add_generation_prompt is true unless it says otherwise.)
     nlohmann::ordered_json variables = nlohmann::ordered_json::object();
     std::shared_ptr<const ChatTemplate> chat_template = nullptr;  ///< default: the model's
     RenderOptions render = {};                                    ///< of the template
