@@ -40,17 +40,21 @@ def members(pattern):
     return matched
 
 
-def words():
-    """The code points that stand for a part of a word beside an added token with single_word."""
+def with_ends(token, write):
+    """The code points c for which the added token's match in write(c), of five characters, ends at the fourth."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.add_tokens([AddedToken("<x>", single_word=True)])
+    tokenizer.add_tokens([token])
     found = set()
     for begin in range(0, len(CODE_POINTS), 4096):
         block = CODE_POINTS[begin : begin + 4096]
-        # Every token stands behind its character and before a space: it is found unless the character is one of a word.
-        ends = {end for _, end in tokenizer.encode("".join(f"{chr(c)}<x> " for c in block)).offsets}
-        found.update(c for i, c in enumerate(block) if 5 * i + 4 not in ends)
+        ends = {end for _, end in tokenizer.encode("".join(write(chr(c)) for c in block)).offsets}
+        found.update(c for i, c in enumerate(block) if 5 * i + 4 in ends)
     return found
+
+
+def words():
+    """The code points that stand for a part of a word beside an added token with single_word."""
+    return set(CODE_POINTS) - with_ends(AddedToken("<x>", single_word=True), lambda ch: f"{ch}<x> ")
 
 
 def digits():
@@ -65,14 +69,7 @@ def digits():
 
 def stripped():
     """The code points that an added token with rstrip swallows."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.add_tokens([AddedToken("<x>", rstrip=True)])
-    found = set()
-    for begin in range(0, len(CODE_POINTS), 4096):
-        block = CODE_POINTS[begin : begin + 4096]
-        ends = {end for _, end in tokenizer.encode("".join(f"<x>{chr(c)}!" for c in block)).offsets}
-        found.update(c for i, c in enumerate(block) if 5 * i + 4 in ends)
-    return found
+    return with_ends(AddedToken("<x>", rstrip=True), lambda ch: f"<x>{ch}!")
 
 
 def combining_classes():

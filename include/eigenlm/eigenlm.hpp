@@ -19,6 +19,7 @@
 #include "base/abi.hpp"       // platform, version, the name of the binary interface
 #include "base/error.hpp"     // the exceptions
 #include "base/types.hpp"     // token ids, rows of numbers, 16-bit floats
+#include "base/utf8.hpp"      // bytes <-> characters
 #include "base/buffer.hpp"    // owned memory
 #include "base/float_state.hpp"  // the processor's floating-point state
 #include "base/processors.hpp"  // how many there are

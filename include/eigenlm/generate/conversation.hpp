@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "../base/utf8.hpp"
 #include "../tokenizer/chat_template.hpp"
-#include "../tokenizer/unicode.hpp"
 #include "generation.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {

@@ -29,7 +29,7 @@ inline std::string title_words(std::string_view text) {
     std::string out;
     bool begins = true;
     for (std::size_t pos = 0; pos < text.size();) {
-        const auto [code, length] = character_at(text, pos);
+        const auto [code, length] = unicode::decode_utf8(text, pos);
         const bool separates =
             is_space(code) ||
             (code < 0x80 && std::string_view("-({[<").find(static_cast<char>(code)) != std::string_view::npos);
@@ -44,7 +44,7 @@ inline std::string title_words(std::string_view text) {
         } else {
             std::size_t end = pos;
             while (end < text.size()) {
-                const Character next = character_at(text, end);
+                const unicode::Character next = unicode::decode_utf8(text, end);
                 if (is_space(next.code) || (next.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(
                                                                     next.code)) != std::string_view::npos))
                     break;
@@ -105,8 +105,8 @@ inline Value filter_wordcount(Context& context, const Value& self, const Bound&)
     context.scan(4 * text.size());
     std::int64_t words = 0;
     bool inside = false;
-    for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
-        const bool word = is_word(character_at(text, pos).code);
+    for (std::size_t pos = 0; pos < text.size(); pos += unicode::decode_utf8(text, pos).length) {
+        const bool word = is_word(unicode::decode_utf8(text, pos).code);
         words += word && !inside ? 1 : 0;
         inside = word;
     }

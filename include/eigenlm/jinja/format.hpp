@@ -54,9 +54,9 @@ inline std::string padded(Context& context, std::string_view text, const Spec& s
         rest = text.substr(sign);
     }
     out += head;
-    for (std::size_t i = 0; i < before; ++i) append_character(out, spec.fill);
+    for (std::size_t i = 0; i < before; ++i) unicode::append_utf8(out, spec.fill);
     out += rest;
-    for (std::size_t i = before; i < missing; ++i) append_character(out, spec.fill);
+    for (std::size_t i = before; i < missing; ++i) unicode::append_utf8(out, spec.fill);
     return out;
 }
 
@@ -132,7 +132,7 @@ inline std::string format_percent(Context& context, const Value& value, Spec spe
         std::string text = spec.type == 's' ? to_text(context, value) : repr_of(context, value);
         if (spec.precision >= 0) {
             std::size_t end = 0;
-            for (int i = 0; i < spec.precision && end < text.size(); ++i) end += character_at(text, end).length;
+            for (int i = 0; i < spec.precision && end < text.size(); ++i) end += unicode::decode_utf8(text, end).length;
             text.resize(end);
         }
         spec.fill = ' ';
@@ -142,7 +142,7 @@ inline std::string format_percent(Context& context, const Value& value, Spec spe
     if (spec.type == 'c') {
         std::string text;
         if (value.is_integral() && value.integer() >= 0 && value.integer() < 0x110000)
-            append_character(text, static_cast<char32_t>(value.integer()));
+            unicode::append_utf8(text, static_cast<char32_t>(value.integer()));
         else if (value.is(Type::string) && value.as<Text>().length == 1)
             text = text_of(value);
         else

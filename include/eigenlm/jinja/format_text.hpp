@@ -152,7 +152,7 @@ inline Spec read_spec(Context& context, std::string_view text) {
     const auto is_align = [&](std::size_t at) {
         return at < text.size() && std::string_view("<>=^").find(text[at]) != std::string_view::npos;
     };
-    const Character first = text.empty() ? Character{} : character_at(text, 0);
+    const unicode::Character first = text.empty() ? unicode::Character{} : unicode::decode_utf8(text, 0);
     const bool has_fill = first.length > 0 && is_align(first.length);
     if (has_fill) {
         spec.fill = first.code;

@@ -84,7 +84,8 @@ class Lexer {
     bool here(std::string_view text) const { return source_.substr(pos_, text.size()) == text; }
     bool is_digit(std::size_t at) const { return at < source_.size() && source_[at] >= '0' && source_[at] <= '9'; }
     std::size_t past_space(std::size_t at) const {
-        while (at < source_.size() && is_space(character_at(source_, at).code)) at += character_at(source_, at).length;
+        while (at < source_.size() && is_space(unicode::decode_utf8(source_, at).code))
+            at += unicode::decode_utf8(source_, at).length;
         return at;
     }
     /// Behind "%}" or "#}" at pos_, with what -, + or trim_blocks say of the text behind it.
@@ -120,15 +121,16 @@ class Lexer {
 EIGENLM_LARGE std::string_view Lexer::stripped_before(std::string_view text, char sign, bool block) const {
     if (sign == '-') {
         while (!text.empty()) {
-            const std::size_t last = character_before(text, text.size());
-            if (!is_space(character_at(text, last).code)) break;
+            const std::size_t last = text.size() - unicode::decode_utf8_before(text, text.size()).length;
+            if (!is_space(unicode::decode_utf8(text, last).code)) break;
             text = text.substr(0, last);
         }
     } else if (sign != '+' && block) {
         const std::size_t line = text.rfind('\n') + 1;  // 0 when there is none
         const bool at_begin = line > 0 || pos_ == 0 || source_[pos_ - 1] == '\n';
         std::size_t at = line;
-        while (at < text.size() && is_space(character_at(text, at).code)) at += character_at(text, at).length;
+        while (at < text.size() && is_space(unicode::decode_utf8(text, at).code))
+            at += unicode::decode_utf8(text, at).length;
         if (at_begin && at == text.size()) text = text.substr(0, line);
     }
     return text;
@@ -293,18 +295,18 @@ EIGENLM_LARGE void Lexer::escape(std::string& out, std::size_t& at, std::size_t 
         if (stop - at - 1 != width || result.ptr != source_.data() + stop || code > 0x10FFFF)
             fail(at - 1, std::string("a truncated or impossible \\") + letter + " escape");
         if (code >= 0xD800 && code < 0xE000) unsupported(at - 1, "half a surrogate pair in a string");
-        append_character(out, code);
+        unicode::append_utf8(out, code);
         at = stop;
     } else if (letter >= '0' && letter <= '7') {
         const std::size_t stop = std::min(at + 3, end);
         for (; at < stop && source_[at] >= '0' && source_[at] <= '7'; ++at)
             code = code * 8 + static_cast<char32_t>(source_[at] - '0');
-        append_character(out, code);
+        unicode::append_utf8(out, code);
     } else if (letter == 'N') {
         unsupported(at - 1, "\\N{...} in a string");
     } else {  // Python has by then written the others as escapes, and sees a backslash before one
         out.push_back('\\');
-        const auto [other, length] = character_at(source_, at);
+        const auto [other, length] = unicode::decode_utf8(source_, at);
         if (other < 0x80) {
             out.push_back(letter);
         } else {
@@ -337,7 +339,7 @@ EIGENLM_LARGE void Lexer::sign(Token& token) {
         if (here(two)) token.text = two;
     constexpr std::string_view ones = "+-/*%~[](){}><=.:|,;";
     if (token.text.empty() && ones.find(peek()) == std::string_view::npos) {
-        const auto [code, length] = character_at(source_, pos_);
+        const auto [code, length] = unicode::decode_utf8(source_, pos_);
         fail(pos_, "unexpected character '" + std::string(source_.substr(pos_, length)) + "'");
     }
     if (token.text.empty()) token.text = peek();
@@ -376,10 +378,10 @@ EIGENLM_LARGE Token Lexer::next() {
     if (pos_ == source_.size()) return token;
     if (is_digit(pos_)) {
         number(token);
-    } else if (is_word(character_at(source_, pos_).code)) {
+    } else if (is_word(unicode::decode_utf8(source_, pos_).code)) {
         token.type = TokenType::name;
-        for (; pos_ < source_.size() && is_word(character_at(source_, pos_).code);)
-            pos_ += character_at(source_, pos_).length;
+        for (; pos_ < source_.size() && is_word(unicode::decode_utf8(source_, pos_).code);)
+            pos_ += unicode::decode_utf8(source_, pos_).length;
         token.text = source_.substr(token.at, pos_ - token.at);
     } else if (peek() == '\'' || peek() == '"') {
         string(token);

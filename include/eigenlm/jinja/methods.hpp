@@ -28,7 +28,7 @@ inline Value fill_to_width(Context& context, const Value& self, const Bound& arg
     const std::string_view fill = arguments.text(1, " ");
     if (count_characters(fill) != 1) context.fail("the fill character must be exactly one character long");
     const std::int64_t width = arguments.integer(0);
-    Spec spec{.fill = character_at(fill, 0).code};
+    Spec spec{.fill = unicode::decode_utf8(fill, 0).code};
     const std::size_t length = self.as<Text>().length;
     spec.width = width > 0 ? static_cast<std::size_t>(width) : 0;
     if (align != '^' || spec.width <= length)
@@ -54,7 +54,7 @@ inline Value swapped_case(Context& context, const Value& self, const Bound&) {
     const std::string& text = text_of(self);
     context.scan(24 * text.size());
     for (std::size_t pos = 0; pos < text.size();) {
-        const auto [code, length] = character_at(text, pos);
+        const auto [code, length] = unicode::decode_utf8(text, pos);
         if (has_flag(code, data::upper | data::lower))
             append_in_case(out, text, pos, has_flag(code, data::upper) ? Case::lower : Case::upper);
         else
@@ -76,8 +76,8 @@ inline Value is_titled(Context& context, const Value& self, const Bound&) {
     bool inside = false, any = false;
     const std::string& text = text_of(self);
     context.scan(16 * text.size());
-    for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
-        const std::uint32_t flags = flags_of(character_at(text, pos).code);
+    for (std::size_t pos = 0; pos < text.size(); pos += unicode::decode_utf8(text, pos).length) {
+        const std::uint32_t flags = flags_of(unicode::decode_utf8(text, pos).code);
         const bool begins = (flags & (data::upper | data::title)) != 0;
         if ((begins && inside) || ((flags & data::lower) != 0 && !inside)) return Value::of(false);
         inside = begins || (flags & data::lower) != 0;

@@ -73,7 +73,7 @@ inline std::string repr_of(std::string_view text) {
     const char quote = single && text.find('"') == std::string_view::npos ? '"' : '\'';
     std::string out(1, quote);
     for (std::size_t pos = 0; pos < text.size();) {
-        const auto [code, length] = character_at(text, pos);
+        const auto [code, length] = unicode::decode_utf8(text, pos);
         if (code == static_cast<unsigned char>(quote) || code == '\\') {
             out.push_back('\\');
             out.push_back(static_cast<char>(code));

@@ -113,7 +113,7 @@ class Cursor {
     bool next_character(Value& item) {
         const std::string& text = text_of(source_);
         if (at_ == text.size()) return false;
-        const std::size_t length = character_at(text, at_).length;
+        const std::size_t length = unicode::decode_utf8(text, at_).length;
         item = make_text(*context_, text.substr(at_, length));
         at_ += length;
         return true;
@@ -173,7 +173,7 @@ inline std::size_t byte_of(Context& context, const Text& string, std::size_t ind
     if (string.is_ascii()) return index;
     context.scan(string.text.size());
     std::size_t pos = 0;
-    for (; index > 0; --index) pos += character_at(string.text, pos).length;
+    for (; index > 0; --index) pos += unicode::decode_utf8(string.text, pos).length;
     return pos;
 }
 
@@ -187,16 +187,17 @@ inline Value slice_text(Context& context, const Value& string, const Slice& slic
         const std::size_t begin = byte_of(context, text, static_cast<std::size_t>(slice.start));
         std::size_t end = begin;
         if (text.is_ascii()) end += slice.count;
-        for (std::size_t i = 0; !text.is_ascii() && i < slice.count; ++i) end += character_at(text.text, end).length;
+        for (std::size_t i = 0; !text.is_ascii() && i < slice.count; ++i)
+            end += unicode::decode_utf8(text.text, end).length;
         out = text.text.substr(begin, end - begin);
     } else if (slice.count > 0) {
         context.need(sizeof(char32_t) * text.length);
         std::u32string characters;
         characters.reserve(text.length);
-        for (std::size_t pos = 0; pos < text.text.size(); pos += character_at(text.text, pos).length)
-            characters.push_back(character_at(text.text, pos).code);
+        for (std::size_t pos = 0; pos < text.text.size(); pos += unicode::decode_utf8(text.text, pos).length)
+            characters.push_back(unicode::decode_utf8(text.text, pos).code);
         for (std::size_t i = 0; i < slice.count; ++i)
-            append_character(out, characters[static_cast<std::size_t>(slice.start + slice.step * std::int64_t(i))]);
+            unicode::append_utf8(out, characters[static_cast<std::size_t>(slice.start + slice.step * std::int64_t(i))]);
     }
     return make_text(context, std::move(out), text.safe);
 }

@@ -21,18 +21,18 @@ enum class Ends { left, right, both };
 /// `text` without the characters of `chars` (null: white space) at its ends.
 inline std::string_view stripped(std::string_view text, const std::string_view* chars, Ends ends) {
     const auto goes = [&](std::size_t at, std::size_t length) {
-        if (chars == nullptr) return is_space(character_at(text, at).code);
-        for (std::size_t i = 0; i < chars->size(); i += character_at(*chars, i).length)
-            if (chars->substr(i, character_at(*chars, i).length) == text.substr(at, length)) return true;
+        if (chars == nullptr) return is_space(unicode::decode_utf8(text, at).code);
+        for (std::size_t i = 0; i < chars->size(); i += unicode::decode_utf8(*chars, i).length)
+            if (chars->substr(i, unicode::decode_utf8(*chars, i).length) == text.substr(at, length)) return true;
         return false;
     };
     while (ends != Ends::right && !text.empty()) {
-        const std::size_t length = character_at(text, 0).length;
+        const std::size_t length = unicode::decode_utf8(text, 0).length;
         if (!goes(0, length)) break;
         text.remove_prefix(length);
     }
     while (ends != Ends::left && !text.empty()) {
-        const std::size_t at = character_before(text, text.size());
+        const std::size_t at = text.size() - unicode::decode_utf8_before(text, text.size()).length;
         if (!goes(at, text.size() - at)) break;
         text = text.substr(0, at);
     }
@@ -66,7 +66,7 @@ inline std::string replaced(Context& context, std::string_view text, std::string
         context.need(out.size());
         if (old.empty()) {
             if (found == text.size()) return out;
-            end = found + character_at(text, found).length;
+            end = found + unicode::decode_utf8(text, found).length;
             out += text.substr(found, end - found);
         }
         pos = end;
@@ -84,9 +84,10 @@ inline void add_piece(const Context& context, std::vector<std::string_view>& pie
 inline std::vector<std::string_view> lines_of(Context& context, std::string_view text, bool keep_ends) {
     std::vector<std::string_view> lines;
     for (std::size_t begin = 0, pos = 0; begin < text.size();) {
-        while (pos < text.size() && !is_line_end(character_at(text, pos).code)) pos += character_at(text, pos).length;
+        while (pos < text.size() && !is_line_end(unicode::decode_utf8(text, pos).code))
+            pos += unicode::decode_utf8(text, pos).length;
         const std::size_t stop = pos;
-        if (pos < text.size()) pos += text.substr(pos, 2) == "\r\n" ? 2 : character_at(text, pos).length;
+        if (pos < text.size()) pos += text.substr(pos, 2) == "\r\n" ? 2 : unicode::decode_utf8(text, pos).length;
         add_piece(context, lines, text.substr(begin, (keep_ends ? pos : stop) - begin));
         begin = pos;
     }
@@ -106,12 +107,13 @@ inline std::vector<std::string_view> words_of(Context& context, std::string_view
         }
         std::size_t pos = from_right ? text.size() : 0;
         if (from_right) {
-            while (pos > 0 && !is_space(character_at(text, character_before(text, pos)).code))
-                pos = character_before(text, pos);
+            while (pos > 0 && !is_space(unicode::decode_utf8_before(text, pos).code))
+                pos -= unicode::decode_utf8_before(text, pos).length;
             add_piece(context, words, text.substr(pos));
             text = text.substr(0, pos);
         } else {
-            while (pos < text.size() && !is_space(character_at(text, pos).code)) pos += character_at(text, pos).length;
+            while (pos < text.size() && !is_space(unicode::decode_utf8(text, pos).code))
+                pos += unicode::decode_utf8(text, pos).length;
             add_piece(context, words, text.substr(0, pos));
             text.remove_prefix(pos);
         }
@@ -226,8 +228,8 @@ inline Value has_end(Context& context, const Value& self, const Bound& arguments
 inline Value all_have(Context& context, const Value& self, std::uint32_t flags) {
     const std::string& text = text_of(self);
     context.scan(16 * text.size());
-    for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length)
-        if (!has_flag(character_at(text, pos).code, flags)) return Value::of(false);
+    for (std::size_t pos = 0; pos < text.size(); pos += unicode::decode_utf8(text, pos).length)
+        if (!has_flag(unicode::decode_utf8(text, pos).code, flags)) return Value::of(false);
     return Value::of(!text.empty());
 }
 
@@ -237,8 +239,8 @@ inline Value all_have(Context& context, const Value& self, std::uint32_t flags) 
 inline bool is_in_case(Context& context, std::string_view text, bool upper) {
     bool any = false;
     context.scan(16 * text.size());
-    for (std::size_t pos = 0; pos < text.size(); pos += character_at(text, pos).length) {
-        const std::uint32_t flags = flags_of(character_at(text, pos).code);
+    for (std::size_t pos = 0; pos < text.size(); pos += unicode::decode_utf8(text, pos).length) {
+        const std::uint32_t flags = flags_of(unicode::decode_utf8(text, pos).code);
         if ((flags & (data::title | (upper ? data::lower : data::upper))) != 0) return false;
         any |= (flags & (upper ? data::upper : data::lower)) != 0;
     }

@@ -42,7 +42,7 @@ class JsonWriter {
         context_.need(text.size() + 6 * value.size());
         text.push_back('"');
         for (std::size_t pos = 0; pos < value.size();) {
-            const auto [code, length] = character_at(value, pos);
+            const auto [code, length] = unicode::decode_utf8(value, pos);
             character(code, value.substr(pos, length));
             pos += length;
         }

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "eigenlm/tokenizer/stream_decoder.hpp"
 #include "fixtures.hpp"
 
 namespace {
@@ -59,6 +61,18 @@ TEST_P(EncodeAllocation, NothingPerTextOnceItHasGrown) {
     encode_all();
     EXPECT_EQ(allocations, before);
     EXPECT_GT(count, 100'000u);
+}
+
+TEST(StreamDecoderAllocation, NothingPerToken) {
+    const auto tokenizer = Tokenizer::load(tests::tokenizer_data() / "tiny_llama3");
+    StreamDecoder stream(tokenizer, {.skip_special_tokens = false});
+    std::mt19937 rng(19);
+    std::size_t bytes = 0;
+    const long before = allocations;
+    for (int i = 0; i < 10'000; ++i) bytes += stream.push(static_cast<TokenId>(rng() % tokenizer.size())).size();
+    bytes += stream.flush().size();
+    EXPECT_EQ(allocations, before);
+    EXPECT_GT(bytes, 10'000u);
 }
 
 }  // namespace
