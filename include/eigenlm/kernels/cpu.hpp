@@ -84,6 +84,7 @@ inline Isa probe_isa() {
     return ::syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? Isa::amx : Isa::avx512;
 }
 inline bool probe_avx512_bf16() { return (CpuId(7, 1).a >> 5 & 1u) != 0; }
+inline bool probe_avx512_vnni() { return (CpuId(7).c >> 11 & 1u) != 0; }
 #else
 inline Isa probe_isa() { return Isa::portable; }
 inline bool probe_avx512_bf16() { return false; }

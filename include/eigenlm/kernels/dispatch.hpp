@@ -6,6 +6,7 @@
 #include "detail/amx_attention.hpp"
 #include "detail/avx2.hpp"
 #include "detail/avx512_bf16.hpp"
+#include "detail/avx512_vnni.hpp"
 #include "detail/eigen.hpp"
 #include "detail/portable.hpp"
 #endif
@@ -16,11 +17,13 @@ namespace eigenlm::inline EIGENLM_ABI {
 EIGENLM_LARGE const KernelTable& kernels(Isa isa);
 
 #if EIGENLM_DEFINE_LARGE
-#define EIGENLM_KERNEL_TABLE(isa_, layout_, bf16_, space)                                                          \
+#define EIGENLM_KERNEL_TABLE(isa_, layout_, bf16_, quantised_, space)                                              \
     {                                                                                                              \
         .isa = Isa::isa_, .layout = WeightLayout::layout_, .matmul_f32 = detail::space::matmul_f32,                \
         .matmul_bf16 = detail::bf16_::matmul_bf16, .matmul_f16 = detail::space::matmul_f16,                        \
-        .pack_bf16 = detail::bf16_::pack_bf16, .rms_norm = detail::space::rms_norm, .rope = detail::space::rope,   \
+        .pack_bf16 = detail::bf16_::pack_bf16, .matmul_quantised = detail::quantised_::matmul_quantised,           \
+        .pack_quantised = detail::quantised_::pack_quantised, .rms_norm = detail::space::rms_norm,                 \
+        .rope = detail::space::rope,                                                                               \
         .attend = {detail::space::attend_f32, detail::bf16_::attend_bf16, detail::space::attend_f16,               \
                    detail::bf16_::attend_q8_0},                                                                    \
         .merge_attention = detail::space::merge_attention, .finish_attention = detail::space::finish_attention,    \
@@ -29,16 +32,21 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa);
     }
 EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
     static constexpr KernelTable tables[] = {
-        EIGENLM_KERNEL_TABLE(eigen, rows, eigen, eigen),
-        EIGENLM_KERNEL_TABLE(portable, panels, portable, portable),
+        EIGENLM_KERNEL_TABLE(eigen, rows, eigen, portable, eigen),
+        EIGENLM_KERNEL_TABLE(portable, panels, portable, portable, portable),
 #if defined(__x86_64__)
-        EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2),
-        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512),
-        EIGENLM_KERNEL_TABLE(avx512_bf16, panels, avx512_bf16, avx512),
-        EIGENLM_KERNEL_TABLE(amx, panels, amx, avx512),
+        EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2, avx2),
+        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512_vnni, avx512),
+        EIGENLM_KERNEL_TABLE(avx512_bf16, panels, avx512_bf16, avx512_vnni, avx512),
+        EIGENLM_KERNEL_TABLE(amx, panels, amx, avx512_vnni, avx512),
+        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx2, avx512),  // without VNNI
 #endif
     };
-    return tables[static_cast<std::size_t>(require_runs(isa, "isa"))];
+    require_runs(isa, "isa");
+#if defined(__x86_64__)
+    if (isa == Isa::avx512 && !detail::probe_avx512_vnni()) return std::end(tables)[-1];
+#endif
+    return tables[static_cast<std::size_t>(isa)];
 }
 #undef EIGENLM_KERNEL_TABLE
 #endif

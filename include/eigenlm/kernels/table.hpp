@@ -8,6 +8,7 @@
 #include "../base/types.hpp"
 #include "cache_shape.hpp"
 #include "cpu.hpp"
+#include "quantised_panels.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -36,7 +37,7 @@ enum class Epilogue {
 /// What a matrix product is about, whatever its weights: sum[r, j] = sum over k of x[r, k] * weight[j, k], + bias[j];
 /// and then the epilogue.
 struct Product {
-    Rows<const float> x;       ///< [rows, k]; bf16: what pack_bf16 has made of that
+    Rows<const float> x;       ///< [rows, k]; bf16 and quantised: what pack_bf16 or pack_quantised has made of that
     std::size_t outputs;       ///< n
     const float* bias;         ///< [outputs], or null
     Epilogue epilogue;         ///< what becomes of the sums
@@ -55,6 +56,12 @@ struct MatmulF16 : Product {
 /// A product with weights, and inputs, in bfloat16.
 struct MatmulBf16 : Product {
     const std::uint16_t* weight;  ///< [outputs, k], packed in the table's layout
+};
+
+/// A product with quantised weights; its inputs are what pack_quantised has made of x.
+struct MatmulQuantised : Product {
+    const std::byte* weight;  ///< [outputs, k], packed in panels, as panel_format has them
+    Dtype dtype;              ///< of the weights
 };
 
 /// Room for all unfinished sums of a product of many rows.
@@ -157,6 +164,11 @@ struct KernelTable {
     /// Row `row` of a bf16 product's input of `rows` rows: x, n numbers, rounded to bfloat16, and zeros behind them, in
     /// this level's order. packed: round_up(rows, 16) * packed_bf16_stride(n) floats, for all rows
     void (*pack_bf16)(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed);
+    /// The same of quantised weights. Not where the layout is `rows`.
+    void (*matmul_quantised)(const MatmulQuantised&, std::size_t first, std::size_t last);
+    /// Row `row` of its input: x, n numbers, as QuantisedInputs, and zeros up to a multiple of 64.
+    /// packed: rows * quantised_lines(n) lines of 16 floats, for all rows
+    void (*pack_quantised)(const float* x, std::size_t n, std::size_t row, std::size_t rows, float* packed);
     /// out = x / sqrt(mean(x^2) + epsilon) * gain, n numbers; out may be x
     void (*rms_norm)(const float* x, const float* gain, float epsilon, std::size_t n, float* out);
     /// Rotates one head in place by the angles of its position; cos and sin hold head_dim / 2 numbers.

@@ -26,6 +26,7 @@
 // compiler chooses these by itself, and processors without them run the others.
 #define EIGENLM_AVX2 "avx,avx2,fma,f16c,bmi,bmi2"
 #define EIGENLM_AVX512 EIGENLM_AVX2 ",avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
+#define EIGENLM_AVX512_VNNI EIGENLM_AVX512 ",avx512vnni"
 #define EIGENLM_AMX EIGENLM_AVX512 ",avx512vbmi,amx-tile,amx-bf16"
 #endif
 

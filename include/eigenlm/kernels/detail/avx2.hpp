@@ -143,6 +143,85 @@ inline float max(Vec v) {
 }
 inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
+/// 64 bytes: four of each of 16 outputs, and what is done with them.
+/// @{
+struct Bytes {
+    __m256i a, b;
+    Bytes() {}
+    Bytes(__m256i x, __m256i y) : a(x), b(y) {}
+};
+inline Bytes load_bytes(const void* p) {
+    const auto* const from = static_cast<const __m256i*>(p);
+    return {_mm256_loadu_si256(from), _mm256_loadu_si256(from + 1)};
+}
+inline void store_bytes(void* p, Bytes v) {
+    auto* const to = static_cast<__m256i*>(p);
+    _mm256_storeu_si256(to, v.a);
+    _mm256_storeu_si256(to + 1, v.b);
+}
+inline Bytes shift_right_and(Bytes v, int count, int mask) {
+    const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+    return {_mm256_and_si256(_mm256_srli_epi16(v.a, count), m), _mm256_and_si256(_mm256_srli_epi16(v.b, count), m)};
+}
+inline Bytes shift_left_and(Bytes v, int count, int mask) {
+    const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+    return {_mm256_and_si256(_mm256_slli_epi16(v.a, count), m), _mm256_and_si256(_mm256_slli_epi16(v.b, count), m)};
+}
+inline Bytes join(Bytes x, Bytes y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
+    const __m256i t = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+    return {_mm256_shuffle_epi8(t, v.a), _mm256_shuffle_epi8(t, v.b)};
+}
+/// @}
+inline VecInt set1_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline VecInt shift_left(VecInt v, int count) { return {_mm256_slli_epi32(v.a, count), _mm256_slli_epi32(v.b, count)}; }
+inline Vec to_float(VecInt v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
+
+/// Sums of products of codes and numbers depend on how large codes are.
+inline constexpr bool wide_codes_differ = true;
+/// sum + four codes of each output times four numbers. Codes of up to 6 bits: pairs of products fit into 16 bits. Of 8:
+/// even ones and odd ones become 16 bits first.
+/// @{
+template <bool Wide>
+inline __m256i dot(__m256i sum, __m256i codes, __m256i four) {
+    if constexpr (Wide) {
+        const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(codes, 8);
+        const __m256i four_even = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
+        const __m256i four_odd = _mm256_srai_epi16(four, 8);
+        return _mm256_add_epi32(sum,
+                                _mm256_add_epi32(_mm256_madd_epi16(even, four_even), _mm256_madd_epi16(odd, four_odd)));
+    } else {
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, four), _mm256_set1_epi16(1)));
+    }
+}
+template <bool Wide>
+inline VecInt dot(VecInt sum, Bytes codes, std::int32_t four) {
+    const __m256i numbers = _mm256_set1_epi32(four);
+    return {dot<Wide>(sum.a, codes.a, numbers), dot<Wide>(sum.b, codes.b, numbers)};
+}
+/// @}
+/// 16 pairs of numbers of four bits.
+inline void load_nibbles(const std::uint8_t* p, Vec& lower, Vec& upper) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m256i a = _mm256_cvtepu8_epi32(bytes), b = _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8));
+    const __m256i mask = _mm256_set1_epi32(15);
+    lower = {_mm256_cvtepi32_ps(_mm256_and_si256(a, mask)), _mm256_cvtepi32_ps(_mm256_and_si256(b, mask))};
+    upper = {_mm256_cvtepi32_ps(_mm256_srli_epi32(a, 4)), _mm256_cvtepi32_ps(_mm256_srli_epi32(b, 4))};
+}
+/// The lowest byte of each lane's bits.
+inline void store_low_bytes(std::int8_t* p, Vec v) {
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    const auto four = [&](std::int8_t* to, __m256 x) {
+        const __m256i low = _mm256_shuffle_epi8(_mm256_castps_si256(x), order);
+        const std::int32_t first = _mm256_extract_epi32(low, 0), second = _mm256_extract_epi32(low, 4);
+        __builtin_memcpy(to, &first, 4);
+        __builtin_memcpy(to + 4, &second, 4);
+    };
+    four(p, v.a);
+    four(p + 8, v.b);
+}
+
 /// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16.
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
@@ -156,6 +235,7 @@ struct Tiles {
 #include "tile-inl.hpp"
 #include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
+#include "quantised-inl.hpp"
 #include "softmax-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on

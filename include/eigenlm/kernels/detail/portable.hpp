@@ -29,6 +29,7 @@ struct Tiles {
 #include "tile-inl.hpp"
 #include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
+#include "quantised-inl.hpp"
 #include "softmax-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on

@@ -213,6 +213,72 @@ inline void store_in_turn(float* p, const Vec& x, const Vec& y) {
         }
 }
 
+/// 64 bytes: four of each of 16 outputs, as 16-bit halves of registers, and what is done with them.
+/// @{
+typedef std::uint16_t Eight __attribute__((vector_size(16)));
+struct Bytes {
+    Eight q[4];
+};
+inline Bytes load_bytes(const void* p) {
+    Bytes v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+inline void store_bytes(void* p, const Bytes& v) { std::memcpy(p, &v, sizeof v); }
+inline Bytes shift_right_and(const Bytes& v, int count, int mask) {
+    EIGENLM_EACH_QUAD(Bytes, (v.q[i] >> static_cast<std::uint16_t>(count)) & static_cast<std::uint16_t>(mask * 257));
+}
+inline Bytes shift_left_and(const Bytes& v, int count, int mask) {
+    EIGENLM_EACH_QUAD(Bytes, (v.q[i] << static_cast<std::uint16_t>(count)) & static_cast<std::uint16_t>(mask * 257));
+}
+inline Bytes join(const Bytes& x, const Bytes& y) { EIGENLM_EACH_QUAD(Bytes, x.q[i] | y.q[i]); }
+inline Bytes look_up(const std::uint8_t (&table)[16], const Bytes& v) {
+    std::uint8_t bytes[64];
+    std::memcpy(bytes, &v, sizeof bytes);
+    for (std::uint8_t& byte : bytes) byte = table[byte];
+    return load_bytes(bytes);
+}
+/// @}
+inline VecInt set1_int(std::int32_t x) { EIGENLM_EACH_QUAD(VecInt, (QuadInt{x, x, x, x})); }
+inline VecInt shift_left(const VecInt& v, int count) {
+    EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)v.q[i] << static_cast<std::uint32_t>(count)));
+}
+inline Vec to_float(const VecInt& v) { EIGENLM_EACH_QUAD(Vec, __builtin_convertvector(v.q[i], Quad)); }
+
+/// Sums of neighbours' products.
+inline QuadInt multiply_pairs(Eight x, Eight y) {
+#if defined(__x86_64__)
+    return (QuadInt)_mm_madd_epi16((__m128i)x, (__m128i)y);
+#else
+    const int16x8_t a = (int16x8_t)x, b = (int16x8_t)y;
+    return (QuadInt)vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
+#endif
+}
+/// Whether sums of products of codes and numbers depend on how large codes are.
+inline constexpr bool wide_codes_differ = false;
+/// sum + four codes of each output times four numbers
+template <bool>
+inline VecInt dot(const VecInt& sum, const Bytes& codes, std::int32_t four) {
+    typedef std::int16_t EightSigned __attribute__((vector_size(16)));
+    const Eight numbers = (Eight)QuadInt{four, four, four, four};
+    const Eight odd = (Eight)((EightSigned)numbers >> 8), even = (Eight)((EightSigned)(numbers << 8) >> 8);
+    EIGENLM_EACH_QUAD(VecInt, (QuadInt)((QuadBits)sum.q[i] + (QuadBits)multiply_pairs(codes.q[i] & 255, even) +
+                                        (QuadBits)multiply_pairs(codes.q[i] >> 8, odd)));
+}
+/// 16 pairs of numbers of four bits.
+inline void load_nibbles(const std::uint8_t* p, Vec& lower, Vec& upper) {
+    for (int i = 0; i < 16; ++i) {
+        lower.q[i / 4][i % 4] = static_cast<float>(p[i] & 15);
+        upper.q[i / 4][i % 4] = static_cast<float>(p[i] >> 4);
+    }
+}
+/// The lowest byte of each lane's bits.
+inline void store_low_bytes(std::int8_t* p, const Vec& v) {
+    std::uint32_t bits[16];
+    std::memcpy(bits, &v, sizeof bits);
+    for (int i = 0; i < 16; ++i) p[i] = static_cast<std::int8_t>(bits[i] & 255);
+}
+
 #undef EIGENLM_EACH_QUAD
 
 /// The sum of the lanes, as a tree: lanes 8 apart, then 4, 2, 1.

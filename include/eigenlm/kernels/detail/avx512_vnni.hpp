@@ -1,0 +1,68 @@
+#pragma once
+// The AVX-512 level's products with quantised weights, on AVX-512's instruction for sums of products of bytes
+// (VPDPBUSD). Processors without it run AVX2's: the same bits.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "avx512.hpp"
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX512_VNNI)
+namespace eigenlm::inline EIGENLM_ABI::detail::avx512_vnni {
+
+using namespace avx512;
+
+/// 64 bytes: four of each of 16 outputs, and what is done with them.
+/// @{
+struct Bytes {
+    __m512i v;
+    Bytes() {}
+    Bytes(__m512i x) : v(x) {}
+};
+inline Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+inline void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v.v); }
+inline Bytes shift_right_and(Bytes v, int count, int mask) {
+    const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
+    return _mm512_and_si512(_mm512_srli_epi16(v.v, static_cast<unsigned>(count)), m);
+}
+inline Bytes shift_left_and(Bytes v, int count, int mask) {
+    const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
+    return _mm512_and_si512(_mm512_slli_epi16(v.v, static_cast<unsigned>(count)), m);
+}
+inline Bytes join(Bytes x, Bytes y) { return _mm512_or_si512(x.v, y.v); }
+inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
+    const __m128i t = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_maskz_broadcast_i32x4(all_lanes, t), v.v);
+}
+/// @}
+inline VecInt set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
+inline VecInt shift_left(VecInt v, int count) {
+    return _mm512_maskz_slli_epi32(all_lanes, v.v, static_cast<unsigned>(count));
+}
+inline Vec to_float(VecInt v) { return _mm512_maskz_cvtepi32_ps(all_lanes, v.v); }
+
+/// Whether sums of products of codes and numbers depend on how large codes are.
+inline constexpr bool wide_codes_differ = false;
+/// sum + four codes of each output times four numbers
+template <bool>
+inline VecInt dot(VecInt sum, Bytes codes, std::int32_t four) {
+    return _mm512_dpbusd_epi32(sum.v, codes.v, _mm512_set1_epi32(four));
+}
+/// 16 pairs of numbers of four bits.
+inline void load_nibbles(const std::uint8_t* p, Vec& lower, Vec& upper) {
+    const __m512i v = _mm512_maskz_cvtepu8_epi32(all_lanes, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    lower = _mm512_maskz_cvtepi32_ps(all_lanes, _mm512_and_si512(v, _mm512_set1_epi32(15)));
+    upper = _mm512_maskz_cvtepi32_ps(all_lanes, _mm512_maskz_srli_epi32(all_lanes, v, 4));
+}
+/// The lowest byte of each lane's bits.
+inline void store_low_bytes(std::int8_t* p, Vec v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_maskz_cvtepi32_epi8(all_lanes, _mm512_castps_si512(v.v)));
+}
+
+#include "quantised-inl.hpp"
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::avx512_vnni
+EIGENLM_TARGET_END
+#endif

@@ -1,0 +1,365 @@
+// Included inside each level's namespace: products with quantised weights, on the codes themselves.
+//
+// An output is one chain over the groups of inputs that share a scale. A group's sum of codes times numbers is exact in
+// whole numbers, whatever their order; then, rounded at each step: sum * the group's scale, and that times the inputs'
+// scale added to the chain by a fused multiply-add; then the group's least value times the inputs' sum, likewise. The
+// same for 1 row as for many.
+//
+// One row: codes are taken out of their planes in registers, as they come from memory. More rows: they are widened to
+// bytes once, a part of a few panels at a time, which stays near while the rows pass by.
+
+/// Of 32 inputs' codes, those of inputs 4 step to 4 step + 3.
+template <Dtype D>
+inline Bytes codes(const std::byte* chunk, std::size_t step) {
+    constexpr PanelFormat f = panel_format(D);
+    constexpr std::size_t vectors = static_cast<std::size_t>(f.bits);  // of 64 bytes in a plane
+    const Bytes plane = load_bytes(chunk + step % vectors * 64);
+    if constexpr (f.bits == 8) return plane;
+    const Bytes code = shift_right_and(plane, static_cast<int>(step / vectors) * f.bits, (1 << f.bits) - 1);
+    if constexpr (f.table) return look_up(code_table, code);
+    if constexpr (f.upper_bits == 0) return code;
+    constexpr auto upper_vectors = static_cast<std::size_t>(f.upper_bits != 0 ? f.upper_bits : 1);
+    const Bytes upper = load_bytes(chunk + f.offsets().upper + step % upper_vectors * 64);
+    const int from = static_cast<int>(step / upper_vectors) * f.upper_bits, mask = ((1 << f.upper_bits) - 1) << f.bits;
+    return join(
+        code, from < f.bits ? shift_left_and(upper, f.bits - from, mask) : shift_right_and(upper, from - f.bits, mask));
+}
+
+/// The scales of a unit's groups, and their least values.
+template <Dtype D>
+class UnitScales {
+  public:
+    explicit UnitScales(const std::byte* unit) : unit_(unit) {
+        if constexpr (f.two_levels) scale_ = load(halfs(0));
+        if constexpr (f.two_levels && f.minimum) least_ = load(halfs(2 * lanes));
+    }
+    void take(std::size_t group, Vec& scale, Vec& least) const {
+        if constexpr (f.nibbles) {
+            load_nibbles(reinterpret_cast<const std::uint8_t*>(unit_) + o.scales + group * lanes, scale, least);
+            scale = mul(scale, scale_), least = mul(least, least_);
+        } else if constexpr (f.two_levels) {
+            scale = mul(load(bytes(o.scales + group * lanes)), scale_);
+            if constexpr (f.minimum) least = mul(load(bytes(o.minima + group * lanes)), least_);
+        } else {
+            scale = load(halfs(o.scales + group * lanes * 2));
+            if constexpr (f.minimum) least = load(halfs(o.minima + group * lanes * 2));
+        }
+    }
+
+  private:
+    static constexpr PanelFormat f = panel_format(D);
+    static constexpr PanelFormat::Offsets o = f.offsets();
+    const std::uint16_t* halfs(std::size_t at) const { return reinterpret_cast<const std::uint16_t*>(unit_ + at); }
+    const std::int8_t* bytes(std::size_t at) const { return reinterpret_cast<const std::int8_t*>(unit_ + at); }
+
+    const std::byte* unit_;
+    Vec scale_, least_;
+};
+
+/// What differs between formats whose codes have been widened: known at compile time, or not.
+/// @{
+struct WidenedFormat {
+    int zero_shift;
+    bool minimum, subtracted;
+};
+constexpr WidenedFormat widened_format(Dtype dtype) {
+    const PanelFormat f = panel_format(dtype);
+    return {f.zero_shift, f.minimum, f.two_levels};
+}
+/// @}
+
+/// What a sum of codes times numbers begins at: minus the zero's part.
+inline VecInt sum_without_zero(const WidenedFormat& f, std::int32_t minus_sum) {
+    return f.zero_shift >= 0 ? shift_left(set1_int(minus_sum), f.zero_shift) : set1_int(0);
+}
+/// A group's sum, and its least value, taken into a chain.
+inline Vec add_group(const WidenedFormat& f, VecInt sum, Vec scale, Vec least, float in_scale, float in_sum,
+                     Vec total) {
+    total = fma(mul(to_float(sum), scale), set1(in_scale), total);
+    if (!f.minimum) return total;
+    return f.subtracted ? fnma(least, set1(in_sum), total) : fma(least, set1(in_sum), total);
+}
+/// Sums that belong to a whole chunk's numbers, or to half of them.
+/// @{
+template <std::size_t Group>
+inline std::int32_t minus_sum(const QuantisedInputs& in, std::size_t half) {
+    return Group == 32 ? in.minus_sum : in.minus_sum_of_half[half];
+}
+template <std::size_t Group>
+inline float scaled_sum(const QuantisedInputs& in, std::size_t half) {
+    return Group == 32 ? in.scaled_sum : in.scaled_sum_of_half[half];
+}
+/// @}
+/// Numbers 4 step to 4 step + 3, side by side.
+inline std::int32_t four_numbers(const QuantisedInputs& in, std::size_t step) {
+    std::int32_t four;
+    __builtin_memcpy(&four, in.numbers + 4 * step, 4);
+    return four;
+}
+
+/// A unit of one panel, for one row.
+template <Dtype D>
+inline Vec multiply_unit(const std::byte* unit, const QuantisedInputs* x, Vec total) {
+    constexpr PanelFormat f = panel_format(D);
+    constexpr WidenedFormat w = widened_format(D);
+    constexpr std::size_t chunks = f.unit / quantised_chunk, groups = quantised_chunk / f.group, steps = f.group / 4;
+    const UnitScales<D> scales(unit);
+    const std::byte* chunk = unit + f.offsets().codes;
+    for (std::size_t c = 0; c < chunks; ++c, chunk += f.offsets().chunk_bytes) {
+        EIGENLM_UNROLL
+        for (std::size_t g = 0; g < groups; ++g) {
+            VecInt sum = sum_without_zero(w, minus_sum<f.group>(x[c], g));
+            EIGENLM_UNROLL
+            for (std::size_t s = 0; s < steps; ++s)
+                sum = dot<(f.bits == 8 || f.table)>(sum, codes<D>(chunk, g * steps + s),
+                                                    four_numbers(x[c], g * steps + s));
+            Vec scale, least;
+            scales.take(c * groups + g, scale, least);
+            total = add_group(w, sum, scale, least, x[c].scale, scaled_sum<f.group>(x[c], g), total);
+        }
+    }
+    return total;
+}
+
+/// Bytes of a panel.
+inline std::size_t panel_bytes(const MatmulQuantised& m) {
+    const PanelFormat f = panel_format(m.dtype);
+    return f.units(m.x.cols) * f.offsets().unit_bytes;
+}
+inline const QuantisedInputs* quantised_row(const MatmulQuantised& m, std::size_t row) {
+    return reinterpret_cast<const QuantisedInputs*>(m.x[row]);
+}
+
+/// One row: each weight is read from memory once.
+template <Dtype D>
+inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, std::size_t last) {
+    constexpr std::size_t P = Tiles::row_panels, bytes = panel_format(D).offsets().unit_bytes;
+    constexpr std::size_t distance = ceil_div(stream_ahead, bytes), chunks = panel_format(D).unit / quantised_chunk;
+    const std::size_t units = panel_format(D).units(m.x.cols);
+    const QuantisedInputs* const x = quantised_row(m, 0);
+    alignas(64) float sums[P * lanes];
+    for (std::size_t panel = first; panel < last; panel += P) {
+        const std::size_t stop = panel + P < last ? panel + P : last;
+        const std::byte* const weight = m.weight + panel * units * bytes;
+        for (std::size_t p = 0; p < P; ++p) store(sums + p * lanes, set1(0.0f));
+        stream<1>(units, P, distance, [&](std::size_t u, std::size_t ahead) {
+            for (std::size_t p = 0; p < stop - panel; ++p) {
+                const std::byte* const unit = weight + (p * units + u) * bytes;
+                EIGENLM_UNROLL
+                for (std::size_t line = 0; line < bytes; line += 64)
+                    __builtin_prefetch(unit + ahead * bytes + line, 0, 2);
+                store(sums + p * lanes, multiply_unit<D>(unit, x + u * chunks, load(sums + p * lanes)));
+            }
+        });
+        finish(m, 0, 1, panel, stop, sums, P * lanes);
+    }
+}
+
+/// Inputs of a panel that are widened at a time.
+inline constexpr std::size_t widened_inputs = 256;
+
+/// A part of a panel, widened.
+struct WidenedPanel {
+    alignas(64) std::uint8_t codes[widened_inputs * lanes];  // [chunks][8][16][4]
+    alignas(64) float scales[widened_inputs / 16 * lanes];   // [groups][16]
+    alignas(64) float minima[widened_inputs / 16 * lanes];   // likewise, where there are any
+};
+
+/// `inputs` of a panel, in whole units.
+template <Dtype D>
+inline void widen_panel(const std::byte* unit, std::size_t inputs, WidenedPanel& to) {
+    constexpr PanelFormat f = panel_format(D);
+    constexpr std::size_t steps = quantised_chunk / 4;
+    std::uint8_t* out = to.codes;
+    for (std::size_t u = 0, group = 0; u < inputs / f.unit; ++u, unit += f.offsets().unit_bytes) {
+        const UnitScales<D> scales(unit);
+        for (std::size_t g = 0; g < f.groups(); ++g, ++group) {
+            Vec scale, least;
+            scales.take(g, scale, least);
+            store(to.scales + group * lanes, scale);
+            if constexpr (f.minimum) store(to.minima + group * lanes, least);
+        }
+        const std::byte* chunk = unit + f.offsets().codes;
+        for (std::size_t c = 0; c < f.unit / quantised_chunk; ++c, chunk += f.offsets().chunk_bytes) {
+            EIGENLM_UNROLL
+            for (std::size_t s = 0; s < steps; ++s, out += 64) store_bytes(out, codes<D>(chunk, s));
+        }
+    }
+}
+
+/// R rows of P panels, a part of the inputs.   x: row 0's first chunk of the part, stride floats from row to row
+template <std::size_t R, std::size_t P, std::size_t Group, bool Wide>
+inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels, const float* x, std::size_t stride,
+                             const Part& part, Prefetch& fetch) {
+    constexpr std::size_t groups = quantised_chunk / Group, steps = Group / 4;
+    fetch.step();
+    for (std::size_t c = 0; c < (part.end - part.begin) / quantised_chunk; ++c) {
+        const RowInputs<R> rows(x + c * lanes, stride);
+        const auto in = [&](std::size_t r) -> const QuantisedInputs& {
+            return *reinterpret_cast<const QuantisedInputs*>(rows.row(r));
+        };
+        for (std::size_t g = 0; g < groups; ++g) {
+            VecInt sums[R][P];
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
+                const VecInt begin = sum_without_zero(f, minus_sum<Group>(in(r), g));
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) sums[r][p] = begin;
+            }
+            EIGENLM_UNROLL
+            for (std::size_t s = g * steps; s < (g + 1) * steps; ++s) {
+                Bytes w[P];
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) w[p] = load_bytes(panels[p].codes + (c * 8 + s) * 64);
+                EIGENLM_UNROLL
+                for (std::size_t r = 0; r < R; ++r) {
+                    const std::int32_t four = four_numbers(in(r), s);
+                    EIGENLM_UNROLL
+                    for (std::size_t p = 0; p < P; ++p) sums[r][p] = dot<Wide>(sums[r][p], w[p], four);
+                }
+            }
+            const std::size_t at = (c * groups + g) * lanes;
+            const bool resumed = part.resumed || c + g != 0;
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) {
+                    float* const total = part.sums + r * part.stride + p * lanes;
+                    const Vec least = f.minimum ? load(panels[p].minima + at) : set1(0.0f);
+                    store(total, add_group(f, sums[r][p], load(panels[p].scales + at), least, in(r).scale,
+                                           scaled_sum<Group>(in(r), g), resumed ? load(total) : set1(0.0f)));
+                }
+            }
+        }
+    }
+}
+
+/// Several rows of a format whose panels `widen` makes bytes of.
+template <std::size_t Group, bool Wide>
+inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first, std::size_t last,
+                                    void (*widen)(const std::byte*, std::size_t, WidenedPanel&)) {
+    constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = P < 2 ? 2 : P;
+    const PanelFormat format = panel_format(m.dtype);
+    const WidenedFormat f = widened_format(m.dtype);
+    const std::size_t bytes = panel_bytes(m), inputs = format.units(m.x.cols) * format.unit;
+    const auto bytes_at = [&](std::size_t k) { return k / format.unit * format.offsets().unit_bytes; };
+    const auto end_of = [&](std::size_t k) { return k + widened_inputs < inputs ? k + widened_inputs : inputs; };
+    WidenedPanel panels[G];
+    alignas(64) float sums[local_sums<G>];
+    for (std::size_t panel = first; panel < last; panel += G) {
+        const std::size_t stop = panel + G < last ? panel + G : last;
+        for (std::size_t begin = 0; begin < m.x.rows; begin += local_rows) {
+            const std::size_t end = begin + local_rows < m.x.rows ? begin + local_rows : m.x.rows;
+            for (std::size_t k = 0; k < inputs; k = end_of(k)) {
+                for (std::size_t g = 0; g < G; ++g)  // the last one again where there are fewer
+                    widen(m.weight + (panel + g < stop ? panel + g : stop - 1) * bytes + bytes_at(k), end_of(k) - k,
+                          panels[g]);
+                const std::size_t next = end_of(k), steps = ceil_div(end - begin, Rows) * (G / P);
+                Prefetch fetch = {};
+                if (next < inputs || end == m.x.rows) {
+                    const std::size_t from = next < inputs ? next : 0;
+                    const std::size_t lines = (bytes_at(end_of(from)) - bytes_at(from)) / 64;
+                    fetch = {reinterpret_cast<const char*>(m.weight + (next < inputs ? panel : panel + G) * bytes +
+                                                           bytes_at(from)),
+                             bytes, G, lines, ceil_div(lines, steps)};
+                }
+                each_block<Rows>(begin, end, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
+                    Part part = {k, next, sums + at * G * lanes, G * lanes};
+                    const float* const x = m.x[row] + k / quantised_chunk * lanes;
+                    for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
+                        if (count == Rows)
+                            multiply_widened<Rows, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                        else if (count == 2 * third)
+                            multiply_widened<2 * third, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                        else
+                            multiply_widened<third, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                    }
+                    if (next == inputs)
+                        finish(m, done, row + count - done, panel, stop, sums + (at + done - row) * G * lanes,
+                               G * lanes);
+                });
+            }
+        }
+    }
+}
+
+template <Dtype D>
+inline void multiply_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
+    constexpr PanelFormat f = panel_format(D);
+    constexpr bool wide = (f.bits == 8 || f.table) && wide_codes_differ;
+    if (m.x.rows == 1 || m.x.rows < Tiles::rows / 3)
+        multiply_quantised_row<D>(m, first, last);
+    else
+        multiply_quantised_rows<f.group, wide>(m, first, last, widen_panel<D>);
+}
+
+inline void matmul_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
+    switch (m.dtype) {
+        case Dtype::q8_0:
+            return multiply_quantised<Dtype::q8_0>(m, first, last);
+        case Dtype::q4_0:
+            return multiply_quantised<Dtype::q4_0>(m, first, last);
+        case Dtype::q4_1:
+            return multiply_quantised<Dtype::q4_1>(m, first, last);
+        case Dtype::q5_0:
+            return multiply_quantised<Dtype::q5_0>(m, first, last);
+        case Dtype::q5_1:
+            return multiply_quantised<Dtype::q5_1>(m, first, last);
+        case Dtype::q2_k:
+            return multiply_quantised<Dtype::q2_k>(m, first, last);
+        case Dtype::q3_k:
+            return multiply_quantised<Dtype::q3_k>(m, first, last);
+        case Dtype::q4_k:
+            return multiply_quantised<Dtype::q4_k>(m, first, last);
+        case Dtype::q5_k:
+            return multiply_quantised<Dtype::q5_k>(m, first, last);
+        case Dtype::q6_k:
+            return multiply_quantised<Dtype::q6_k>(m, first, last);
+        case Dtype::iq4_nl:
+            return multiply_quantised<Dtype::iq4_nl>(m, first, last);
+        case Dtype::iq4_xs:
+            return multiply_quantised<Dtype::iq4_xs>(m, first, last);
+        case Dtype::f32:
+        case Dtype::f16:
+        case Dtype::bf16:
+        case Dtype::i32:
+            break;
+    }
+}
+
+/// 32 inputs of a row, zeros where it has fewer.
+inline void quantise_inputs(const float* x, std::size_t count, QuantisedInputs& out) {
+    constexpr float to_whole = 12582912.0f;  // 1.5 * 2^23: what is added to it loses its fraction
+    const Vec zero = set1(0.0f);
+    Vec v[2], largest = zero, poison = zero;
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < 2; ++h) {
+        v[h] =
+            load_first(x + h * lanes, count > h * lanes ? (count - h * lanes < lanes ? count - h * lanes : lanes) : 0);
+        largest = max(max(v[h], sub(zero, v[h])), largest);
+        poison = fma(v[h], zero, poison);
+    }
+    const float size = max(largest), bad = sum(poison);
+    out = {};
+    out.scale = bad;  // 0 or NaN
+    if (is_nan(bad) || size < 0x1p-100f) return;
+    out.scale = size / 127.0f;
+    const Vec inverse = set1(127.0f / size), magic = set1(to_whole);
+    float sums[2];
+    EIGENLM_UNROLL
+    for (std::size_t h = 0; h < 2; ++h) {
+        const Vec whole = add(mul(v[h], inverse), magic);
+        store_low_bytes(out.numbers + h * lanes, whole);
+        sums[h] = sum(sub(whole, magic));
+        out.minus_sum_of_half[h] = -static_cast<std::int32_t>(sums[h]);
+        out.scaled_sum_of_half[h] = sums[h] * out.scale;
+    }
+    out.minus_sum = out.minus_sum_of_half[0] + out.minus_sum_of_half[1];
+    out.scaled_sum = (sums[0] + sums[1]) * out.scale;
+}
+
+inline void pack_quantised(const float* x, std::size_t n, std::size_t row, std::size_t, float* packed) {
+    auto* out = reinterpret_cast<QuantisedInputs*>(packed) + row * quantised_lines(n);
+    for (std::size_t k = 0; k < round_up(n, 64); k += quantised_chunk, ++out)
+        quantise_inputs(x + k, n > k ? n - k : 0, *out);
+}
