@@ -36,6 +36,8 @@
 #include "file/checkpoint.hpp"   // a model folder
 #include "file/dtype.hpp"        // numbers and blocks of numbers
 #include "file/dequantise.hpp"   // blocks -> floats
+#include "file/quantise_simple.hpp"  // floats -> blocks that have a rule
+#include "file/quantise.hpp"     // floats -> blocks
 #include "file/gguf_values.hpp"  // what GGUF files say beside tensors
 #include "file/gguf.hpp"         // names -> tensors, again
 #include "file/gguf_splits.hpp"  // the same, in several files
