@@ -19,7 +19,7 @@ struct ModelOptions {
     std::shared_ptr<Executor> executor = nullptr;    ///< the host's threads; default: a pool of the model's own
     std::optional<Isa> isa = std::nullopt;           ///< default: EIGENLM_ISA, or else the best there is
     Numerics numerics = Numerics::same_bits;         ///< fastest: gives up other machines' bits where that is faster
-    std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them; f32 where it has several
+    std::optional<WeightType> dtype = std::nullopt;  ///< default: as the checkpoint has them, each matrix its own
     std::size_t context = 0;                         ///< most positions of a session; 0: the model's, at most 32,768
     ProgressFunction progress = nullptr;             ///< bytes of packed weights
     std::stop_token cancel = {};                     ///< ends the load with a CancelledError
@@ -95,15 +95,13 @@ EIGENLM_LARGE std::unique_ptr<const AnyTransformer> Model::make(const ModelConfi
 template <class Arch>
 std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, const TensorSource& source,
                                                      const ModelOptions& options) {
-    switch (options.dtype ? *options.dtype : stored_type(config, source)) {
-        case WeightType::f32:
-            return make_as<Arch, F32>(config, source, options);
-        case WeightType::bf16:
-            return make_as<Arch, Bf16>(config, source, options);
-        case WeightType::f16:
-            return make_as<Arch, F16>(config, source, options);
-    }
-    throw UnsupportedError("dtype", "unknown weight type");
+    const StoredType stored = stored_type(config, source);
+    const WeightType type = options.dtype ? *options.dtype : stored.type;
+    if (is_quantised(type) || (!options.dtype && !stored.of_all))
+        return make_as<Arch, Quantised>(config, source, options);
+    if (type == WeightType::bf16) return make_as<Arch, Bf16>(config, source, options);
+    if (type == WeightType::f16) return make_as<Arch, F16>(config, source, options);
+    return make_as<Arch, F32>(config, source, options);
 }
 
 template <class Arch, class Weight>
@@ -111,7 +109,7 @@ std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, 
                                                      const ModelOptions& options) {
     return std::make_unique<Transformer<Arch, Weight>>(load_weights<Weight>(
         config, source, pool_,
-        {compute_.kernels.layout, Arch::qkv_bias, Arch::qk_norm, options.progress, options.cancel}));
+        {compute_.kernels.layout, Arch::qkv_bias, Arch::qk_norm, options.dtype, options.progress, options.cancel}));
 }
 #endif
 

@@ -173,7 +173,7 @@ class Attention {
         const int layer = static_cast<int>(heads_.layer());
         {
             const Timed timed(pass, "qkv_proj", layer, product_cost(a.normed.rows, qkv_));
-            multiply(pass.compute, packed<Weight>(a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
+            multiply(pass.compute, packed(qkv_, a.normed, a.scratch), qkv_, bias, Epilogue::store, a.qkv, a.scratch);
         }
         pass.show_qkv(heads_.layer(), a, "q_proj", "k_proj", "v_proj");
         if constexpr (Arch::qk_norm) {
@@ -185,10 +185,12 @@ class Attention {
         heads_.attend(pass, a);
         {
             const Timed timed(pass, "pack", layer);
-            pack<Weight>(pass.compute, a.attended, a.scratch);
+            pack(pass.compute, output_, a.attended, a.scratch);
         }
-        add_product(pass, heads_.layer(), a, packed<Weight>(a.attended, a.scratch), output_, "o_proj");
+        add_product(pass, heads_.layer(), a, packed(output_, a.attended, a.scratch), output_, "o_proj");
     }
+    /// The matrix of the first product.
+    const Matrix<Weight>& input() const { return qkv_; }
 
   private:
     AttentionHeads heads_;

@@ -20,10 +20,10 @@ class DecoderBlock {
     /// Takes the residual stream a.hidden through block number `layer`.
     void operator()(const Pass& pass, std::size_t layer, Activations& a) const {
         const int number = static_cast<int>(layer);
-        attention_norm_.template apply<Weight>(pass, "input_layernorm", number, a.hidden, a.normed, a.scratch);
+        attention_norm_.apply(pass, "input_layernorm", number, a.hidden, a.normed, attention_.input(), a.scratch);
         attention_(pass, a);
 
-        mlp_norm_.template apply<Weight>(pass, "post_attention_layernorm", number, a.hidden, a.normed, a.scratch);
+        mlp_norm_.apply(pass, "post_attention_layernorm", number, a.hidden, a.normed, mlp_.input(), a.scratch);
         mlp_(pass, layer, a);
         pass.show("layer", number, a.hidden);
     }

@@ -4,7 +4,7 @@
 
 #include "../base/parallel.hpp"
 #include "../kernels/dispatch.hpp"
-#include "../weights/matrix.hpp"
+#include "../weights/quantised.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -37,28 +37,44 @@ void each_row(const Compute& compute, std::size_t rows, std::size_t work, const 
     each(compute, rows, rows < 32 * compute.pool.size() ? 1 : 16, work, f);
 }
 
+/// Floats that a row of a product's packed input takes at most.
+constexpr std::size_t packed_input_size(std::size_t inputs) {
+    const std::size_t bf16 = packed_bf16_stride(inputs), quantised = quantised_lines(inputs) * lanes;
+    return bf16 > quantised ? bf16 : quantised;
+}
+
 /// What products of several rows need beside their input and output, allocated once.
 struct ProductScratch {
     /// For products of up to `rows` rows, `inputs` inputs and `outputs` outputs.
     ProductScratch(std::size_t rows, std::size_t inputs, std::size_t outputs)
-        : packed(checked_mul(round_up(rows, 16), packed_bf16_stride(inputs), "workspace")),
+        : packed(checked_mul(round_up(rows, 16), packed_input_size(inputs), "workspace")),
           partial((checked_mul(rows + 16, outputs + 5 * lanes, "workspace"), matmul_partial(rows, outputs))) {}
 
-    Buffer<float> packed;   ///< the input, as pack_bf16 leaves it
+    Buffer<float> packed;   ///< the input, as pack_bf16 or pack_quantised leaves it
     Buffer<float> partial;  ///< unfinished sums
 };
 
 namespace detail {
 
-inline void run(const KernelTable& kernels, const MatmulF32& m, std::size_t first, std::size_t last) {
-    kernels.matmul_f32(m, first, last);
+/// Panels [first, last) of a product.
+/// @{
+inline void run(const KernelTable& kernels, const Product& m, const Matrix<F32>& weight, std::size_t first,
+                std::size_t last) {
+    kernels.matmul_f32({m, weight.data()}, first, last);
 }
-inline void run(const KernelTable& kernels, const MatmulF16& m, std::size_t first, std::size_t last) {
-    kernels.matmul_f16(m, first, last);
+inline void run(const KernelTable& kernels, const Product& m, const Matrix<F16>& weight, std::size_t first,
+                std::size_t last) {
+    kernels.matmul_f16({m, weight.data()}, first, last);
 }
-inline void run(const KernelTable& kernels, const MatmulBf16& m, std::size_t first, std::size_t last) {
-    kernels.matmul_bf16(m, first, last);
+inline void run(const KernelTable& kernels, const Product& m, const Matrix<Bf16>& weight, std::size_t first,
+                std::size_t last) {
+    kernels.matmul_bf16({m, weight.data()}, first, last);
 }
+inline void run(const KernelTable& kernels, const Product& m, const QuantisedMatrix& weight, std::size_t first,
+                std::size_t last) {
+    kernels.matmul_quantised({m, weight.data(), weight.dtype()}, first, last);
+}
+/// @}
 
 /// Panels that a thread takes at a time: few of those that are read for one row alone, so that all threads are done at
 /// the same time; more where several rows share them, since each time the rows are read anew.
@@ -66,44 +82,66 @@ inline std::size_t panels_at_once(std::size_t rows, std::size_t panels, std::siz
     return rows == 1 ? 8 : round_up(ceil_div(panels, 4 * threads), 8);
 }
 
+/// A product with a matrix of one type.
+template <class M>
+void multiply_part(const Compute& compute, const Product& product, const M& weight) {
+    const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
+        run(compute.kernels, product, weight, first, last);
+    };
+    const std::size_t rows = product.x.rows;
+    if (rows * weight.inputs() * weight.outputs() < parallel_work)
+        panels(0, weight.panels(), 0);
+    else
+        compute.pool.split(weight.panels(), 2, panels_at_once(rows, weight.panels(), compute.pool.size()), panels);
+}
 template <class Weight>
-struct MatmulOf;
-template <>
-struct MatmulOf<F32> {
-    using Type = MatmulF32;
-};
-template <>
-struct MatmulOf<F16> {
-    using Type = MatmulF16;
-};
-template <>
-struct MatmulOf<Bf16> {
-    using Type = MatmulBf16;
-};
+void multiply_parts(const Compute& compute, const Product& product, const Matrix<Weight>& weight) {
+    multiply_part(compute, product, weight);
+}
+inline void multiply_parts(const Compute& compute, const Product& whole, const Matrix<Quantised>& weight) {
+    std::size_t first = 0;
+    for (const auto& any : weight.parts())
+        std::visit(
+            [&](const auto& part) {
+                Product product = whole;
+                product.outputs = part.outputs();
+                if (weight.parts().size() > 1) {  // silu_mul's outputs are half as many, and all in one part
+                    product.out = whole.out.columns(first, part.outputs());
+                    if (whole.bias) product.bias = whole.bias + first;
+                }
+                multiply_part(compute, product, part);
+                first += part.outputs();
+            },
+            any);
+}
 
 }  // namespace detail
 
-/// Packs row r of x where products of this type of weights want that. Called for every row, in any order.
+/// Packs row r of x where products with this matrix want that. Called for every row, in any order.
 template <class Weight>
-void pack_row(const Compute& compute, Rows<const float> x, std::size_t r, ProductScratch& scratch) {
-    if constexpr (Weight::type == WeightType::bf16)  // takes bf16 inputs, as the hardware's instructions do
+void pack_row(const Compute& compute, const Matrix<Weight>& weight, Rows<const float> x, std::size_t r,
+              ProductScratch& scratch) {
+    if (weight.input() == ProductInput::bf16)  // as the hardware's instructions take them
         compute.kernels.pack_bf16(x[r], x.cols, r, x.rows, scratch.packed.data());
+    else if (weight.input() == ProductInput::quantised)
+        compute.kernels.pack_quantised(x[r], x.cols, r, x.rows, scratch.packed.data());
 }
 
-/// A product's input where every row has been packed: x itself, or what pack_row has made of it.
+/// The input of products with this matrix where every row has been packed: x itself, or what pack_row has made of it.
 template <class Weight>
-Rows<const float> packed(Rows<const float> x, const ProductScratch& scratch) {
-    if constexpr (Weight::type == WeightType::bf16)
-        return {scratch.packed.data(), x.rows, x.cols, packed_bf16_stride(x.cols)};
-    return x;
+Rows<const float> packed(const Matrix<Weight>& weight, Rows<const float> x, const ProductScratch& scratch) {
+    if (weight.input() == ProductInput::plain) return x;
+    const bool bf16 = weight.input() == ProductInput::bf16;
+    return {scratch.packed.data(), x.rows, x.cols, bf16 ? packed_bf16_stride(x.cols) : quantised_lines(x.cols) * lanes};
 }
-/// Packs all rows of x, where that is wanted; a product's input.
+/// Packs all rows of x, where that is wanted; the input of products with this matrix.
 template <class Weight>
-Rows<const float> pack(const Compute& compute, Rows<const float> x, ProductScratch& scratch) {
-    if constexpr (Weight::type == WeightType::bf16)
+Rows<const float> pack(const Compute& compute, const Matrix<Weight>& weight, Rows<const float> x,
+                       ProductScratch& scratch) {
+    if (weight.input() != ProductInput::plain)
         each_row(compute, x.rows, x.rows * x.cols,
-                 [&](std::size_t r, std::size_t) { pack_row<Weight>(compute, x, r, scratch); });
-    return packed<Weight>(x, scratch);
+                 [&](std::size_t r, std::size_t) { pack_row(compute, weight, x, r, scratch); });
+    return packed(weight, x, scratch);
 }
 
 /// out = x * weight^T + bias, or what the epilogue makes of it.   x: [rows, inputs], see pack; bias: [outputs] or
@@ -111,16 +149,8 @@ Rows<const float> pack(const Compute& compute, Rows<const float> x, ProductScrat
 template <class Weight>
 void multiply(const Compute& compute, Rows<const float> x, const Matrix<Weight>& weight, const float* bias,
               Epilogue epilogue, Rows<float> out, ProductScratch& scratch) {
-    const typename detail::MatmulOf<Weight>::Type product = {
-        {x, weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}, weight.data()};
-    const auto panels = [&](std::size_t first, std::size_t last, std::size_t) {
-        detail::run(compute.kernels, product, first, last);
-    };
-    if (x.rows * weight.inputs() * weight.outputs() < detail::parallel_work)
-        panels(0, weight.panels(), 0);
-    else
-        compute.pool.split(weight.panels(), 2, detail::panels_at_once(x.rows, weight.panels(), compute.pool.size()),
-                           panels);
+    detail::multiply_parts(
+        compute, {x, weight.outputs(), bias, epilogue, out, scratch.partial.data(), scratch.partial.size()}, weight);
 }
 
 /// hidden += x, [rows, cols]

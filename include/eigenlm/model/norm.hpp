@@ -11,16 +11,16 @@ class RmsNorm {
     /// gain: [size]
     RmsNorm(Buffer<float> gain, float epsilon) : gain_(std::move(gain)), epsilon_(epsilon) {}
 
-    /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row; packed at once as the input of products with Weight.
-    /// Shown under `name`.
+    /// out = x / sqrt(mean(x^2) + epsilon) * gain, row by row; packed at once as the input of products with
+    /// `next`. Shown under `name`.
     template <class Weight>
     void apply(const Pass& pass, const char* name, int layer, Rows<const float> x, Rows<float> out,
-               ProductScratch& scratch) const {
+               const Matrix<Weight>& next, ProductScratch& scratch) const {
         {
             const Timed timed(pass, name, layer);
             each_row(pass.compute, x.rows, x.rows * x.cols, [&](std::size_t r, std::size_t) {
                 pass.compute.kernels.rms_norm(x[r], gain_.data(), epsilon_, x.cols, out[r]);
-                pack_row<Weight>(pass.compute, out, r, scratch);
+                pack_row(pass.compute, next, out, r, scratch);
             });
         }
         pass.show(name, layer, out);

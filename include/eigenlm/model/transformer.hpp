@@ -29,16 +29,17 @@ class AnyTransformer {
     WeightLayout layout() const { return layout_; }
     /// Bytes of the packed matrices.
     std::size_t weight_bytes() const { return weight_bytes_; }
-    /// How the weights are stored.
-    virtual WeightType dtype() const = 0;
+    /// How the weights are stored: most of them, where they have several types.
+    WeightType dtype() const { return dtype_; }
 
   protected:
     /// For Transformer.
-    AnyTransformer(ModelConfig config, WeightLayout layout, std::size_t weight_bytes)
-        : config_(std::move(config)), layout_(layout), weight_bytes_(weight_bytes) {}
+    AnyTransformer(ModelConfig config, WeightType dtype, WeightLayout layout, std::size_t weight_bytes)
+        : config_(std::move(config)), dtype_(dtype), layout_(layout), weight_bytes_(weight_bytes) {}
 
   private:
     ModelConfig config_;
+    WeightType dtype_;
     WeightLayout layout_;
     std::size_t weight_bytes_;
 };
@@ -49,7 +50,7 @@ class Transformer final : public AnyTransformer {
   public:
     /// Takes weights as load_weights makes them for this Arch; their shapes are not checked again.
     explicit Transformer(ModelWeights<Weight> weights)
-        : AnyTransformer(weights.config, weights.embedding.layout(), weights.bytes()),
+        : AnyTransformer(weights.config, weights.dtype, weights.embedding.layout(), weights.bytes()),
           embedding_(std::move(weights.embedding)),
           final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
           head_(std::move(weights.head)) {
@@ -69,13 +70,11 @@ class Transformer final : public AnyTransformer {
 
     void logits(const Pass& pass, std::size_t first, Activations& a, Rows<float> out) const override {
         const Rows<float> normed = a.normed.middle(first, out.rows);
-        final_norm_.template apply<Weight>(pass, "norm", -1, a.hidden.middle(first, out.rows), normed, a.scratch);
         const Matrix<Weight>& head = head_.empty() ? embedding_ : head_;
+        final_norm_.apply(pass, "norm", -1, a.hidden.middle(first, out.rows), normed, head, a.scratch);
         const Timed timed(pass, "lm_head", -1, product_cost(out.rows, head));
-        multiply(pass.compute, packed<Weight>(normed, a.scratch), head, nullptr, Epilogue::store, out, a.scratch);
+        multiply(pass.compute, packed(head, normed, a.scratch), head, nullptr, Epilogue::store, out, a.scratch);
     }
-
-    WeightType dtype() const override { return Weight::type; }
 
   private:
     void embed(const Pass& pass, std::span<const TokenId> ids, Rows<float> hidden) const {
@@ -100,12 +99,15 @@ class Transformer final : public AnyTransformer {
 EIGENLM_TRANSFORMER<Llama, F32>;
 EIGENLM_TRANSFORMER<Llama, Bf16>;
 EIGENLM_TRANSFORMER<Llama, F16>;
+EIGENLM_TRANSFORMER<Llama, Quantised>;
 EIGENLM_TRANSFORMER<Qwen2, F32>;
 EIGENLM_TRANSFORMER<Qwen2, Bf16>;
 EIGENLM_TRANSFORMER<Qwen2, F16>;
+EIGENLM_TRANSFORMER<Qwen2, Quantised>;
 EIGENLM_TRANSFORMER<Qwen3, F32>;
 EIGENLM_TRANSFORMER<Qwen3, Bf16>;
 EIGENLM_TRANSFORMER<Qwen3, F16>;
+EIGENLM_TRANSFORMER<Qwen3, Quantised>;
 #undef EIGENLM_TRANSFORMER
 #endif
 

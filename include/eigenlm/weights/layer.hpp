@@ -28,6 +28,7 @@ struct LayerWeights {
 template <class Weight>
 struct ModelWeights {
     ModelConfig config;                        ///< the shapes that all of them have
+    WeightType dtype;                          ///< of most of the blocks' weights
     Matrix<Weight> embedding;                  ///< [vocab, hidden]
     std::vector<LayerWeights<Weight>> layers;  ///< [num_layers]
     Buffer<float> final_norm;                  ///< [hidden]

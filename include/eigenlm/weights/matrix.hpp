@@ -15,21 +15,52 @@
 
 namespace eigenlm::inline EIGENLM_ABI {
 
-/// How the numbers of weight matrices are stored. Norm gains and biases are f32 always.
-enum class WeightType { f32, bf16, f16 };
+/// How the numbers of weight matrices are stored. Norm gains and biases are f32 always. Types from q8_0 on are
+/// quantised: see Dtype, and quantised_type for what each matrix of a model takes then.
+enum class WeightType { f32, bf16, f16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs };
 
 /// Every type.
-inline constexpr WeightType all_weight_types[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
+inline constexpr WeightType all_weight_types[] = {
+    WeightType::f32,  WeightType::bf16, WeightType::f16,  WeightType::q8_0,   WeightType::q4_0,
+    WeightType::q4_1, WeightType::q5_0, WeightType::q5_1, WeightType::q2_k,   WeightType::q3_k,
+    WeightType::q4_k, WeightType::q5_k, WeightType::q6_k, WeightType::iq4_nl, WeightType::iq4_xs};
+/// Those of single numbers.
+inline constexpr WeightType plain_weight_types[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
 
-/// "f32", "bf16", "f16"
+/// "f32", "bf16", "f16", "q8_0", "q4_0", ..., "q4_K", ..., "iq4_xs": as llama.cpp's users know them
 constexpr const char* to_string(WeightType type) {
-    constexpr const char* names[] = {"f32", "bf16", "f16"};
+    constexpr const char* names[] = {"f32",  "bf16", "f16",  "q8_0", "q4_0", "q4_1",   "q5_0",  "q5_1",
+                                     "q2_K", "q3_K", "q4_K", "q5_K", "q6_K", "iq4_nl", "iq4_xs"};
     return names[static_cast<int>(type)];
 }
 /// The type of that name; ArgumentError, naming `where` and the known ones, when there is none.
 inline WeightType weight_type_from_string(std::string_view name, const char* where) {
     return detail::named(all_weight_types, name, where);
 }
+/// The elements' type.
+constexpr Dtype dtype_of(WeightType type) {
+    if (type == WeightType::f32) return Dtype::f32;
+    if (type == WeightType::bf16) return Dtype::bf16;
+    if (type == WeightType::f16) return Dtype::f16;
+    return static_cast<Dtype>(static_cast<int>(type) - static_cast<int>(WeightType::q8_0) +
+                              static_cast<int>(Dtype::q8_0));
+}
+static_assert(dtype_of(WeightType::iq4_xs) == Dtype::iq4_xs);
+/// The weight type of such elements, which are not whole numbers.
+constexpr WeightType weight_type_of(Dtype dtype) {
+    for (const WeightType type : all_weight_types)
+        if (dtype_of(type) == dtype) return type;
+    return WeightType::f32;
+}
+/// Whether a model of that type is quantised.
+constexpr bool is_quantised(WeightType type) { return is_quantised(dtype_of(type)); }
+
+/// What products take as inputs, beside plain floats.
+enum class ProductInput {
+    plain,      ///< the floats themselves
+    bf16,       ///< what KernelTable::pack_bf16 makes of them
+    quantised,  ///< what KernelTable::pack_quantised makes of them
+};
 
 /// A weight type at compile time. `Storage` is what a matrix holds, `narrow` rounds a float to it, to the nearest, and
 /// `widen` is exact. Panels hold `side_by_side` inputs of an output next to each other, and fill inputs up with zeros
@@ -39,6 +70,7 @@ struct F32 {
     /// @{
     static constexpr WeightType type = WeightType::f32;
     static constexpr Dtype dtype = Dtype::f32;
+    static constexpr ProductInput input = ProductInput::plain;
     using Storage = float;
     static constexpr std::size_t side_by_side = 1, input_multiple = 1;
     static Storage narrow(float x) { return x; }
@@ -51,6 +83,7 @@ struct Bf16 {
     /// @{
     static constexpr WeightType type = WeightType::bf16;
     static constexpr Dtype dtype = Dtype::bf16;
+    static constexpr ProductInput input = ProductInput::bf16;
     using Storage = std::uint16_t;
     static constexpr std::size_t side_by_side = 2, input_multiple = bf16_chunk;
     static Storage narrow(float x) { return f32_to_bf16(x); }
@@ -63,6 +96,7 @@ struct F16 {
     /// @{
     static constexpr WeightType type = WeightType::f16;
     static constexpr Dtype dtype = Dtype::f16;
+    static constexpr ProductInput input = ProductInput::plain;
     using Storage = std::uint16_t;
     static constexpr std::size_t side_by_side = 1, input_multiple = 1;
     static Storage narrow(float x) { return f32_to_f16(x); }
@@ -91,6 +125,10 @@ class Matrix {
     std::size_t outputs() const { return outputs_; }
     /// Columns, without padding.
     std::size_t inputs() const { return inputs_; }
+    /// The type of its numbers.
+    static constexpr Dtype dtype() { return Weight::dtype; }
+    /// What its products take as inputs.
+    static constexpr ProductInput input() { return Weight::input; }
     /// How the numbers lie in memory: the kernels that read them must want it so.
     WeightLayout layout() const { return layout_; }
     /// Groups of 16 outputs, the last one filled up: what kernels are given ranges of.
