@@ -43,7 +43,7 @@ void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t out
     eigenlm::ProductScratch scratch(rows, inputs, outputs);
     const eigenlm::FloatState float_state;
     for (auto _ : state) {
-        eigenlm::multiply(compute, eigenlm::pack<Weight>(compute, {x.data(), rows, inputs, inputs}, scratch), weight,
+        eigenlm::multiply(compute, eigenlm::pack(compute, weight, {x.data(), rows, inputs, inputs}, scratch), weight,
                           nullptr, epilogue, {out.data(), rows, columns, eigenlm::packed_bf16_stride(columns)},
                           scratch);
         benchmark::ClobberMemory();

@@ -57,6 +57,16 @@ float unpacked(Isa isa, const float* packed, std::size_t rows, std::size_t n, st
 
 /// One product: x [rows, k], weight [n, k], bias [n] or empty; x and out have strides of their own. Numbers are such as
 /// the weight type holds (with bf16 those of x too). Where sums are to be added, there are `before` already.
+void call(const eigenlm::KernelTable& table, const eigenlm::MatmulF32& m, std::size_t first, std::size_t last) {
+    table.matmul_f32(m, first, last);
+}
+void call(const eigenlm::KernelTable& table, const eigenlm::MatmulF16& m, std::size_t first, std::size_t last) {
+    table.matmul_f16(m, first, last);
+}
+void call(const eigenlm::KernelTable& table, const eigenlm::MatmulBf16& m, std::size_t first, std::size_t last) {
+    table.matmul_bf16(m, first, last);
+}
+
 struct Product {
     WeightType type;
     std::size_t rows, n, k;
@@ -110,7 +120,7 @@ struct Product {
                                  room ? scratch.partial.data() : nullptr,
                                  room ? scratch.partial.size() : 0},
                                 matrix.data()};
-        eigenlm::detail::run(table, product, first_panel, last_panel);
+        call(table, product, first_panel, last_panel);
         if (!silu) {
             out.resize(rows * out_stride);
             return out;
@@ -244,7 +254,7 @@ TEST_P(MatmulTest, NaNsAndInfinitiesSurfaceWhereTheyBelong) {
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, MatmulTest,
-    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(eigenlm::available_isas())),
+    testing::Combine(testing::ValuesIn(eigenlm::plain_weight_types), testing::ValuesIn(eigenlm::available_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 class ExactMatmul : public testing::TestWithParam<std::tuple<WeightType, Isa>> {
@@ -328,7 +338,7 @@ std::vector<float> times_one(Isa isa, const std::vector<std::uint16_t>& weights,
     eigenlm::ProductScratch scratch(rows, 1, weights.size());
     std::vector<float> out(weights.size() * rows), ones(rows, 1.0f);
     const eigenlm::FloatState state;
-    eigenlm::multiply(compute, eigenlm::pack<Weight>(compute, {ones.data(), rows, 1, 1}, scratch), matrix, nullptr,
+    eigenlm::multiply(compute, eigenlm::pack(compute, matrix, {ones.data(), rows, 1, 1}, scratch), matrix, nullptr,
                       Epilogue::store, {out.data(), rows, weights.size(), weights.size()}, scratch);
     return out;
 }
@@ -375,7 +385,7 @@ TEST_P(ExactMatmul, PacksBf16AsTheNearest) {
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, ExactMatmul,
-    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::steady_isas())),
+    testing::Combine(testing::ValuesIn(eigenlm::plain_weight_types), testing::ValuesIn(support::steady_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 }  // namespace
