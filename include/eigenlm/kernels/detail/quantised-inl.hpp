@@ -72,13 +72,15 @@ constexpr WidenedFormat widened_format(Dtype dtype) {
 inline VecInt sum_without_zero(const WidenedFormat& f, std::int32_t minus_sum) {
     return f.zero_shift >= 0 ? shift_left(set1_int(minus_sum), f.zero_shift) : set1_int(0);
 }
-/// A group's sum, and its least value, taken into a chain.
-inline Vec add_group(const WidenedFormat& f, VecInt sum, Vec scale, Vec least, float in_scale, float in_sum,
-                     Vec total) {
-    total = fma(mul(to_float(sum), scale), set1(in_scale), total);
-    if (!f.minimum) return total;
+/// A group's sum, and then its least value, taken into a chain.
+/// @{
+inline Vec add_sum(VecInt sum, Vec scale, float in_scale, Vec total) {
+    return fma(mul(to_float(sum), scale), set1(in_scale), total);
+}
+inline Vec add_least(const WidenedFormat& f, Vec least, float in_sum, Vec total) {
     return f.subtracted ? fnma(least, set1(in_sum), total) : fma(least, set1(in_sum), total);
 }
+/// @}
 /// Sums that belong to a whole chunk's numbers, or to half of them.
 /// @{
 template <std::size_t Group>
@@ -115,7 +117,8 @@ inline Vec multiply_unit(const std::byte* unit, const QuantisedInputs* x, Vec to
                                                     four_numbers(x[c], g * steps + s));
             Vec scale, least;
             scales.take(c * groups + g, scale, least);
-            total = add_group(w, sum, scale, least, x[c].scale, scaled_sum<f.group>(x[c], g), total);
+            total = add_sum(sum, scale, x[c].scale, total);
+            if constexpr (f.minimum) total = add_least(w, least, scaled_sum<f.group>(x[c], g), total);
         }
     }
     return total;
@@ -187,7 +190,8 @@ inline void widen_panel(const std::byte* unit, std::size_t inputs, WidenedPanel&
     }
 }
 
-/// R rows of P panels, a part of the inputs.   x: row 0's first chunk of the part, stride floats from row to row
+/// R rows of P panels, a part of the inputs; part.sums are zeros at first.   x: row 0's first chunk of the part, stride
+/// floats from row to row
 template <std::size_t R, std::size_t P, std::size_t Group, bool Wide>
 inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels, const float* x, std::size_t stride,
                              const Part& part, Prefetch& fetch) {
@@ -219,16 +223,23 @@ inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels,
                 }
             }
             const std::size_t at = (c * groups + g) * lanes;
-            const bool resumed = part.resumed || c + g != 0;
             EIGENLM_UNROLL
-            for (std::size_t r = 0; r < R; ++r) {
+            for (std::size_t p = 0; p < P; ++p) {
+                const Vec scale = load(panels[p].scales + at);
+                float* const total = part.sums + p * lanes;
                 EIGENLM_UNROLL
-                for (std::size_t p = 0; p < P; ++p) {
-                    float* const total = part.sums + r * part.stride + p * lanes;
-                    const Vec least = f.minimum ? load(panels[p].minima + at) : set1(0.0f);
-                    store(total, add_group(f, sums[r][p], load(panels[p].scales + at), least, in(r).scale,
-                                           scaled_sum<Group>(in(r), g), resumed ? load(total) : set1(0.0f)));
-                }
+                for (std::size_t r = 0; r < R; ++r)
+                    store(total + r * part.stride,
+                          add_sum(sums[r][p], scale, in(r).scale, load(total + r * part.stride)));
+            }
+            if (!f.minimum) continue;
+            for (std::size_t p = 0; p < P; ++p) {
+                const Vec least = load(panels[p].minima + at);
+                float* const total = part.sums + p * lanes;
+                EIGENLM_UNROLL
+                for (std::size_t r = 0; r < R; ++r)
+                    store(total + r * part.stride,
+                          add_least(f, least, scaled_sum<Group>(in(r), g), load(total + r * part.stride)));
             }
         }
     }
@@ -263,6 +274,7 @@ inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first,
                                                            bytes_at(from)),
                              bytes, G, lines, ceil_div(lines, steps)};
                 }
+                if (k == 0) __builtin_memset(sums, 0, (end - begin + Rows) * G * lanes * sizeof(float));
                 each_block<Rows>(begin, end, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
                     Part part = {k, next, sums + at * G * lanes, G * lanes};
                     const float* const x = m.x[row] + k / quantised_chunk * lanes;
