@@ -37,6 +37,10 @@
 #include "file/dtype.hpp"        // numbers and blocks of numbers
 #include "file/dequantise.hpp"   // blocks -> floats
 #include "file/quantise_simple.hpp"  // floats -> blocks that have a rule
+#include "file/quantise_search.hpp"  // what the other ones' searches share
+#include "file/quantise_lines.hpp"   // blocks with least values
+#include "file/quantise_multiples.hpp"  // blocks around 0
+#include "file/quantise_k.hpp"       // all of those, as bytes
 #include "file/quantise.hpp"     // floats -> blocks
 #include "file/gguf_values.hpp"  // what GGUF files say beside tensors
 #include "file/gguf.hpp"         // names -> tensors, again

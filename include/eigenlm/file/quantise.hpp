@@ -11,6 +11,7 @@
 #include "../base/types.hpp"
 #include "dequantise.hpp"
 #include "dtype.hpp"
+#include "quantise_k.hpp"
 #include "quantise_simple.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -35,16 +36,13 @@ inline std::string element_is(std::size_t at, float value) {
 template <class Block>
 void quantise_as(Dtype dtype, std::span<const float> x, std::span<std::byte> out) {
     const std::size_t elements = layout_of(dtype).block_elements;
-    if constexpr (!requires(Block block) { encode(x.data(), block); })
-        throw UnsupportedError("quantise", std::string("not yet: ") + to_string(dtype));
-    else
-        for (std::size_t b = 0; b < x.size() / elements; ++b) {
-            const float* const numbers = x.data() + b * elements;
-            Block block{};
-            if (largest_magnitude_bits(numbers, elements) >= 0x7f800000 || !encode(numbers, block))
-                refuse_block(dtype, b, {numbers, elements});
-            std::memcpy(out.data() + b * sizeof(Block), &block, sizeof(Block));
-        }
+    for (std::size_t b = 0; b < x.size() / elements; ++b) {
+        const float* const numbers = x.data() + b * elements;
+        Block block{};
+        if (largest_magnitude_bits(numbers, elements) >= 0x7f800000 || !encode(numbers, block))
+            refuse_block(dtype, b, {numbers, elements});
+        std::memcpy(out.data() + b * sizeof(Block), &block, sizeof(Block));
+    }
 }
 
 }  // namespace detail
