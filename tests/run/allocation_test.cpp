@@ -116,8 +116,13 @@ TEST_P(AllocationTest, StepsAllocateNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Models, AllocationTest,
                          testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "tiny"),
-                                          testing::ValuesIn(eigenlm::all_weight_types), testing::Values(1u, 3u),
+                                          testing::ValuesIn(eigenlm::plain_weight_types), testing::Values(1u, 3u),
                                           testing::ValuesIn(support::steady_isas())));
+
+INSTANTIATE_TEST_SUITE_P(Quantised, AllocationTest,
+                         testing::Combine(testing::Values("llama-gqa", "tiny"),
+                                          testing::Values(eigenlm::WeightType::q8_0, eigenlm::WeightType::q4_k),
+                                          testing::Values(1u, 3u), testing::ValuesIn(support::steady_isas())));
 
 /// Runs tasks one after the other, without threads of its own.
 struct InTurn : eigenlm::Executor {

@@ -202,7 +202,7 @@ TEST_P(SameBitsEverywhere, AreTheseBits) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, SameBitsEverywhere, testing::ValuesIn(eigenlm::all_weight_types),
+INSTANTIATE_TEST_SUITE_P(Types, SameBitsEverywhere, testing::ValuesIn(eigenlm::plain_weight_types),
                          [](const auto& p) { return to_string(p.param); });
 
 TEST(SameBits, HalfsComputeAsTheSameNumbersInF32) {
@@ -311,13 +311,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Levels, SameBitsFarTest,
-    testing::Combine(testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::steady_isas())),
+    testing::Combine(testing::ValuesIn(eigenlm::plain_weight_types), testing::ValuesIn(support::steady_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
 
 INSTANTIATE_TEST_SUITE_P(
     Models, SameBitsTest,
     testing::Combine(testing::Values("qwen2-odd", "llama-gqa", "qwen3-window", "mistral", "llama-yarn"),
-                     testing::ValuesIn(eigenlm::all_weight_types), testing::ValuesIn(support::steady_isas())),
+                     testing::ValuesIn(eigenlm::plain_weight_types), testing::ValuesIn(support::steady_isas())),
     support::name_of_triple);
 INSTANTIATE_TEST_SUITE_P(Trained, SameBitsTest,
                          testing::Combine(testing::Values("tiny"), testing::Values(eigenlm::WeightType::bf16),

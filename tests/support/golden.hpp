@@ -164,7 +164,7 @@ inline std::shared_ptr<const eigenlm::Model> load_model(const std::filesystem::p
 /// The type that a folder's weights are stored in.
 inline eigenlm::WeightType stored_type_of(const std::filesystem::path& folder) {
     const auto checkpoint = eigenlm::Checkpoint::open(folder);
-    return eigenlm::stored_type(config_of(checkpoint), checkpoint.tensors());
+    return eigenlm::stored_type(config_of(checkpoint), checkpoint.tensors()).type;
 }
 
 /// Logits behind every id of a text, [text, vocab], by one prefill.

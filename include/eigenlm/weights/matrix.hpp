@@ -27,6 +27,10 @@ inline constexpr WeightType all_weight_types[] = {
 /// Those of single numbers.
 inline constexpr WeightType plain_weight_types[] = {WeightType::f32, WeightType::bf16, WeightType::f16};
 
+/// The others.
+inline constexpr std::span<const WeightType> quantised_weight_types =
+    std::span(all_weight_types).subspan(std::size(plain_weight_types));
+
 /// "f32", "bf16", "f16", "q8_0", "q4_0", ..., "q4_K", ..., "iq4_xs": as llama.cpp's users know them
 constexpr const char* to_string(WeightType type) {
     constexpr const char* names[] = {"f32",  "bf16", "f16",  "q8_0", "q4_0", "q4_1",   "q5_0",  "q5_1",
