@@ -119,4 +119,5 @@
 #include "generate/generation.hpp"      // one answer
 #include "generate/conversation.hpp"    // several answers, with a chat template
 #include "generate/score.hpp"           // how likely a text is
+#include "generate/divergence.hpp"      // what two models differ in
 #include "generate/language_model.hpp"  // the front door

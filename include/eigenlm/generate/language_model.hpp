@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,8 +13,8 @@
 #include "../file/checkpoint.hpp"
 #include "../weights/read_gguf_config.hpp"
 #include "conversation.hpp"
+#include "divergence.hpp"
 #include "generation.hpp"
-#include "score.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
 
@@ -66,6 +67,13 @@ class LanguageModel {
     Score score(std::span<const TokenId> ids, const ScoreOptions& options = {}) const {
         return eigenlm::score(model_, ids, options);
     }
+    /// How far this model is from `base` on a text of at least two ids; see eigenlm::divergence. Throws ArgumentError
+    /// also where an id of the text is another token in `base`.
+    Divergence divergence(const LanguageModel& base, std::span<const TokenId> ids,
+                          const ScoreOptions& options = {}) const {
+        require_same_tokens(*base.tokenizer_, ids);
+        return eigenlm::divergence(model_, base.model_, ids, options);
+    }
 
     /// A sequence to run by hand, step by step.
     Session session(const SessionOptions& options = {}) const { return Session(model_, options); }
@@ -88,6 +96,16 @@ class LanguageModel {
     std::size_t weight_bytes() const { return model_->transformer().weight_bytes(); }
 
   private:
+    void require_same_tokens(const Tokenizer& base, std::span<const TokenId> ids) const {
+        const auto written = [](const Tokenizer& t, TokenId id) {
+            return t.contains(id) ? "\"" + std::string(t.token_bytes(id)) + "\"" : std::string("no token");
+        };
+        for (const TokenId id : ids)
+            if (const std::string ours = written(*tokenizer_, id), theirs = written(base, id); ours != theirs)
+                throw ArgumentError("divergence", "expected a base of the model's vocabulary, in which id " +
+                                                      std::to_string(id) + " is " + ours + ", found " + theirs);
+    }
+
     std::shared_ptr<const Model> model_;
     std::shared_ptr<const Tokenizer> tokenizer_;
     GenerationDefaults defaults_;

@@ -46,52 +46,91 @@ inline float negative_log_likelihood(const KernelTable& kernels, std::span<float
     return static_cast<float>(std::log(total) - wanted);
 }
 
-/// Scores a text window by window.
-class Scorer {
-  public:
-    Scorer(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const ScoreOptions& options,
-           std::size_t context)
-        : model_(std::move(model)),
-          ids_(ids),
-          options_(options),
-          session_(model_, {.context = std::min(context, ids.size())}),
-          logits_(checked_mul(rows, model_->config().vocab_size, "score")) {}
+/// Some consecutive ids of a text, which are scored together.
+struct TextPiece {
+    std::size_t begin;  // of their window
+    std::size_t at;     // the position whose logits are about the first of them, which is at + 1
+    std::size_t count;  // at most TextWindows::rows
+};
 
-    /// Scores the ids [scored, end) of the window that begins at `begin`.
-    void window(std::size_t begin, std::size_t scored, std::size_t end) {
-        session_.truncate(0);
-        const StepOptions step = {.progress = nullptr, .cancel = options_.cancel, .tap = nullptr};
-        std::size_t at = scored - 1;  // its logits are the first that are wanted
-        if (at > begin) session_.prefill(ids_.subspan(begin, at - begin), step);
-        for (std::size_t next; at + 1 < end; at = next) {
-            next = std::min(at + rows, end - 1);
-            session_.prefill(ids_.subspan(at, next - at), logits_.span().first((next - at) * vocab()), step);
-            take(at, next - at);
-            if (options_.progress) options_.progress({Stage::prefill, result.nll.size(), ids_.size() - 1});
+/// Where a text is cut.
+class TextWindows {
+  public:
+    static constexpr std::size_t rows = 64;  // of logits at a time
+
+    /// Throws ArgumentError, naming `where`, for options out of range and for a text of less than 2 ids. `most`: the
+    /// longest context there can be
+    TextWindows(std::size_t ids, const ScoreOptions& options, std::size_t most, const char* where)
+        : ids_(ids),
+          context_(options.context ? options.context : most),
+          stride_(options.stride ? options.stride : context_ / 2) {
+        const auto expect = [where](bool good, const std::string& expected, std::size_t found) {
+            if (!good) throw ArgumentError(where, "expected " + expected + ", found " + std::to_string(found));
+        };
+        expect(ids_ >= 2, "a text of at least 2 tokens", ids_);
+        expect(context_ >= 2 && context_ <= most, "a context from 2 to " + std::to_string(most), context_);
+        expect(stride_ < context_, "a stride of less than the context (" + std::to_string(context_) + ")", stride_);
+    }
+
+    /// The longest window.
+    std::size_t longest() const { return std::min(context_, ids_); }
+
+    /// Calls f(TextPiece) for all of the text but its first id, in order.
+    template <class F>
+    void for_each_piece(const F& f) const {
+        for (std::size_t begin = 0, scored = 1; scored < ids_; begin += stride_) {
+            const std::size_t end = std::min(begin + context_, ids_);
+            for (std::size_t count; scored < end; scored += count) {
+                count = std::min(rows, end - scored);
+                f(TextPiece{begin, scored - 1, count});
+            }
         }
     }
 
-    Score result;
-
   private:
-    static constexpr std::size_t rows = 64;  // of logits at a time
+    std::size_t ids_, context_, stride_;
+};
 
-    std::size_t vocab() const { return model_->config().vocab_size; }
-    /// The scores of the ids behind positions [at, at + count), whose logits are there.
-    void take(std::size_t at, std::size_t count) {
-        const std::size_t first = result.nll.size();
-        result.nll.resize(first + count);
-        model_->compute().pool.for_each(count, 1, [&](std::size_t i, std::size_t, std::size_t) {
-            result.nll[first + i] = negative_log_likelihood(
-                model_->compute().kernels, logits_.span().subspan(i * vocab(), vocab()), ids_[at + i + 1]);
-        });
+/// A model's logits of a text, one piece at a time.
+class TextLogits {
+  public:
+    TextLogits(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const TextWindows& windows,
+               std::stop_token cancel)
+        : ids_(ids),
+          session_(std::move(model), {.context = windows.longest()}),
+          logits_(checked_mul(TextWindows::rows, session_.config().vocab_size, "score")) {
+        step_.cancel = std::move(cancel);
     }
 
-    std::shared_ptr<const Model> model_;
+    /// Takes in a piece, and of its window what stands before it and is not there yet.
+    void read(const TextPiece& piece) {
+        if (piece.begin != begin_) session_.truncate(0);
+        begin_ = piece.begin;
+        const std::size_t there = begin_ + session_.length();
+        if (there < piece.at) session_.prefill(ids_.subspan(there, piece.at - there), step_);
+        session_.prefill(ids_.subspan(piece.at, piece.count), logits_.span().first(piece.count * vocab()), step_);
+    }
+    /// The logits about the i-th id of the piece.
+    std::span<float> row(std::size_t i) { return logits_.span().subspan(i * vocab(), vocab()); }
+    /// Appends the scores of the piece that was read; overwrites its logits.
+    void score(const TextPiece& piece, Score& score) {
+        const std::size_t first = score.nll.size();
+        score.nll.resize(first + piece.count);
+        const Compute& compute = session_.model().compute();
+        compute.pool.for_each(piece.count, 1, [&](std::size_t i, std::size_t, std::size_t) {
+            score.nll[first + i] = negative_log_likelihood(compute.kernels, row(i), ids_[piece.at + i + 1]);
+        });
+    }
+    const Model& model() const { return session_.model(); }
+
+  private:
+    std::size_t vocab() const { return session_.config().vocab_size; }
+
     std::span<const TokenId> ids_;
-    const ScoreOptions& options_;
+    StepOptions step_;
     Session session_;
-    Buffer<float> logits_;  // [rows, vocab]
+    std::size_t begin_ = 0;  // of the window that the session is in
+    Buffer<float> logits_;   // [rows, vocab]
 };
 
 }  // namespace detail
@@ -99,25 +138,17 @@ class Scorer {
 /// Scores a text of at least two ids. Throws ArgumentError for fewer, for a null model, for ids that are none and for
 /// options out of range, CancelledError when options.cancel asked for it.
 inline Score score(std::shared_ptr<const Model> model, std::span<const TokenId> ids, const ScoreOptions& options = {}) {
-    const auto expect = [](bool good, const std::string& expected, std::size_t found) {
-        if (!good) throw ArgumentError("score", "expected " + expected + ", found " + std::to_string(found));
-    };
     detail::not_null(model, "score");
-    expect(ids.size() >= 2, "a text of at least 2 tokens", ids.size());
+    const detail::TextWindows windows(ids.size(), options, model->context(), "score");
     check_ids(ids, model->config(), "score");
-    const std::size_t context = options.context ? options.context : model->context();
-    expect(context >= 2 && context <= model->context(), "a context from 2 to " + std::to_string(model->context()),
-           context);
-    const std::size_t stride = options.stride ? options.stride : context / 2;
-    expect(stride < context, "a stride of less than the context (" + std::to_string(context) + ")", stride);
-
-    detail::Scorer scorer(model, ids, options, context);
-    for (std::size_t begin = 0, scored = 1; scored < ids.size(); begin += stride) {
-        const std::size_t end = std::min(begin + context, ids.size());
-        scorer.window(begin, scored, end);
-        scored = end;
-    }
-    return std::move(scorer.result);
+    detail::TextLogits logits(std::move(model), ids, windows, options.cancel);
+    Score result;
+    windows.for_each_piece([&](const detail::TextPiece& piece) {
+        logits.read(piece);
+        logits.score(piece, result);
+        if (options.progress) options.progress({Stage::prefill, result.nll.size(), ids.size() - 1});
+    });
+    return result;
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI
