@@ -81,13 +81,19 @@
 #include "tokenizer/stream_decoder.hpp"  // ids -> whole characters, as they come
 
 #include "kernels/cpu.hpp"       // levels
+#include "kernels/quantised_panels.hpp"  // quantised matrices as kernels read them
 #include "kernels/table.hpp"     // the seam to the machine
 #include "kernels/dispatch.hpp"  // the tables
 
 #include "weights/config.hpp"  // the shape of a model
 #include "weights/matrix.hpp"  // packed matrices
+#include "weights/block_codes.hpp"       // quantised blocks taken apart
+#include "weights/quantised_matrix.hpp"  // a quantised matrix
+#include "weights/quantised.hpp"         // matrices of several types
 #include "weights/layer.hpp"   // all of a model's
 #include "weights/names.hpp"   // what checkpoints call them
+#include "weights/quantised_types.hpp"   // which type each matrix takes
+#include "weights/narrow.hpp"            // floats -> numbers of any type
 #include "weights/read_config.hpp"  // config.json
 #include "weights/gguf_tensors.hpp"  // GGUF's names
 #include "weights/rope_factors.hpp"  // GGUF's way to say Llama 3's scaling
