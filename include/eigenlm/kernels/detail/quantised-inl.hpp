@@ -99,29 +99,35 @@ inline std::int32_t four_numbers(const QuantisedInputs& in, std::size_t step) {
     return four;
 }
 
-/// A unit of one panel, for one row.
-template <Dtype D>
-inline Vec multiply_unit(const std::byte* unit, const QuantisedInputs* x, Vec total) {
+/// A unit of N panels, for one row.
+template <Dtype D, std::size_t N>
+inline void multiply_unit(const std::byte* first, std::size_t distance, const QuantisedInputs* x, float* totals) {
     constexpr PanelFormat f = panel_format(D);
     constexpr WidenedFormat w = widened_format(D);
     constexpr std::size_t chunks = f.unit / quantised_chunk, groups = quantised_chunk / f.group, steps = f.group / 4;
-    const UnitScales<D> scales(unit);
-    const std::byte* chunk = unit + f.offsets().codes;
-    for (std::size_t c = 0; c < chunks; ++c, chunk += f.offsets().chunk_bytes) {
+    Vec total[N];
+    for (std::size_t n = 0; n < N; ++n) total[n] = load(totals + n * lanes);
+    for (std::size_t c = 0; c < chunks; ++c) {
+        const std::byte* const chunk = first + f.offsets().codes + c * f.offsets().chunk_bytes;
         EIGENLM_UNROLL
         for (std::size_t g = 0; g < groups; ++g) {
-            VecInt sum = sum_without_zero(w, minus_sum<f.group>(x[c], g));
+            VecInt sums[N];
+            for (std::size_t n = 0; n < N; ++n) sums[n] = sum_without_zero(w, minus_sum<f.group>(x[c], g));
             EIGENLM_UNROLL
-            for (std::size_t s = 0; s < steps; ++s)
-                sum = dot<(f.bits == 8 || f.table)>(sum, codes<D>(chunk, g * steps + s),
-                                                    four_numbers(x[c], g * steps + s));
-            Vec scale, least;
-            scales.take(c * groups + g, scale, least);
-            total = add_sum(sum, scale, x[c].scale, total);
-            if constexpr (f.minimum) total = add_least(w, least, scaled_sum<f.group>(x[c], g), total);
+            for (std::size_t s = g * steps; s < (g + 1) * steps; ++s) {
+                const std::int32_t four = four_numbers(x[c], s);
+                for (std::size_t n = 0; n < N; ++n)
+                    sums[n] = dot<(f.bits == 8 || f.table)>(sums[n], codes<D>(chunk + n * distance, s), four);
+            }
+            for (std::size_t n = 0; n < N; ++n) {
+                Vec scale, least;
+                UnitScales<D>(first + n * distance).take(c * groups + g, scale, least);
+                total[n] = add_sum(sums[n], scale, x[c].scale, total[n]);
+                if constexpr (f.minimum) total[n] = add_least(w, least, scaled_sum<f.group>(x[c], g), total[n]);
+            }
         }
     }
-    return total;
+    for (std::size_t n = 0; n < N; ++n) store(totals + n * lanes, total[n]);
 }
 
 /// Bytes of a panel.
@@ -136,7 +142,7 @@ inline const QuantisedInputs* quantised_row(const MatmulQuantised& m, std::size_
 /// One row: each weight is read from memory once.
 template <Dtype D>
 inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, std::size_t last) {
-    constexpr std::size_t P = Tiles::row_panels, bytes = panel_format(D).offsets().unit_bytes;
+    constexpr std::size_t P = Tiles::row_panels, N = Tiles::at_once, bytes = panel_format(D).offsets().unit_bytes;
     constexpr std::size_t distance = ceil_div(stream_ahead, bytes), chunks = panel_format(D).unit / quantised_chunk;
     const std::size_t units = panel_format(D).units(m.x.cols);
     const QuantisedInputs* const x = quantised_row(m, 0);
@@ -146,12 +152,15 @@ inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, 
         const std::byte* const weight = m.weight + panel * units * bytes;
         for (std::size_t p = 0; p < P; ++p) store(sums + p * lanes, set1(0.0f));
         stream<1>(units, P, distance, [&](std::size_t u, std::size_t ahead) {
-            for (std::size_t p = 0; p < stop - panel; ++p) {
+            for (std::size_t p = 0; p < stop - panel; p += N) {
                 const std::byte* const unit = weight + (p * units + u) * bytes;
-                EIGENLM_UNROLL
-                for (std::size_t line = 0; line < bytes; line += 64)
-                    __builtin_prefetch(unit + ahead * bytes + line, 0, 2);
-                store(sums + p * lanes, multiply_unit<D>(unit, x + u * chunks, load(sums + p * lanes)));
+                for (std::size_t n = 0; n < N; ++n)
+                    for (std::size_t line = 0; line < bytes; line += 64)
+                        __builtin_prefetch(unit + (n * units + ahead) * bytes + line, 0, 2);
+                if (p + N <= stop - panel)
+                    multiply_unit<D, N>(unit, units * bytes, x + u * chunks, sums + p * lanes);
+                else
+                    multiply_unit<D, 1>(unit, units * bytes, x + u * chunks, sums + p * lanes);
             }
         });
         finish(m, 0, 1, panel, stop, sums, P * lanes);
