@@ -39,13 +39,13 @@ inline void set_four_bits(std::uint8_t* codes, std::size_t i, int value) {
 // As in quantise_simple.hpp; the blocks that are given are all zeros.
 
 inline bool encode(const float* x, blocks::Q2_k& block) {
-    const Scaled<256> scaled(x, 0.7f);
+    const Scaled<256> scaled(x, 0.6f);
     LineBlock<16, 3, 15> found(scaled);
     if (!found.fit(0.4f)) return false;
     block.scale = found.scale;
     block.least = found.least;
     for (std::size_t g = 0; g < 16; ++g) set_bits(block.groups[g], found.scale_code(g) | found.least_code(g) << 4, 0);
-    for (std::size_t i = 0; i < 256; ++i) set_two_bits(block.codes, i, found.code(i));
+    for (std::size_t i = 0; i < 256; ++i) set_two_bits(block.codes, i, found.codes[i]);
     return true;
 }
 inline bool encode(const float* x, blocks::Q4_k& block) {
@@ -55,7 +55,7 @@ inline bool encode(const float* x, blocks::Q4_k& block) {
     block.scale = found.scale;
     block.least = found.least;
     for (std::size_t g = 0; g < 8; ++g) set_group(block.groups, g, found.scale_code(g), found.least_code(g));
-    for (std::size_t i = 0; i < 256; ++i) set_four_bits(block.codes, i, found.code(i));
+    for (std::size_t i = 0; i < 256; ++i) set_four_bits(block.codes, i, found.codes[i]);
     return true;
 }
 inline bool encode(const float* x, blocks::Q5_k& block) {
@@ -66,15 +66,14 @@ inline bool encode(const float* x, blocks::Q5_k& block) {
     block.least = found.least;
     for (std::size_t g = 0; g < 8; ++g) set_group(block.groups, g, found.scale_code(g), found.least_code(g));
     for (std::size_t i = 0; i < 256; ++i) {
-        const int code = found.code(i);
-        set_four_bits(block.codes, i, code & 15);
-        set_bits(block.fifth_bits[i % 32], code >> 4, i / 32);
+        set_four_bits(block.codes, i, found.codes[i] & 15);
+        set_bits(block.fifth_bits[i % 32], found.codes[i] >> 4, i / 32);
     }
     return true;
 }
 
 inline bool encode(const float* x, blocks::Q3_k& block) {
-    const Scaled<256> scaled(x, 0.4f);
+    const Scaled<256> scaled(x, 0.36f);
     MultipleBlock<16, WholeNumbers<-4, 3>, 32> found(scaled);
     if (!found.fit({1.1f, 0.66f, 1})) return false;
     block.scale = found.scale;
@@ -83,9 +82,8 @@ inline bool encode(const float* x, blocks::Q3_k& block) {
         set_bits(block.scales[8 + g % 4], found.scale_code(g) >> 4, g / 4 * 2);
     }
     for (std::size_t i = 0; i < 256; ++i) {
-        const int code = found.code(i);
-        set_two_bits(block.codes, i, code & 3);
-        set_bits(block.third_bits[i % 32], code >> 2, i / 32);
+        set_two_bits(block.codes, i, found.codes[i] & 3);
+        set_bits(block.third_bits[i % 32], found.codes[i] >> 2, i / 32);
     }
     return true;
 }
@@ -96,9 +94,8 @@ inline bool encode(const float* x, blocks::Q6_k& block) {
     block.scale = found.scale;
     for (std::size_t g = 0; g < 16; ++g) block.scales[g] = static_cast<std::int8_t>(found.scale_code(g) - 128);
     for (std::size_t i = 0; i < 256; ++i) {
-        const int code = found.code(i);
-        set_bits(block.codes[i / 128 * 64 + i % 64], code & 15, i / 64 % 2 * 4);
-        set_bits(block.upper_bits[i / 128 * 32 + i % 32], code >> 4, i / 32 % 4 * 2);
+        set_bits(block.codes[i / 128 * 64 + i % 64], found.codes[i] & 15, i / 64 % 2 * 4);
+        set_bits(block.upper_bits[i / 128 * 32 + i % 32], found.codes[i] >> 4, i / 32 % 4 * 2);
     }
     return true;
 }
@@ -111,7 +108,7 @@ inline bool encode(const float* x, blocks::Iq4_xs& block) {
         set_bits(block.lower_bits[g / 2], found.scale_code(g) & 15, g % 2 * 4);
         set_bits(block.upper_bits[g / 4], found.scale_code(g) >> 4, g % 4 * 2);
     }
-    for (std::size_t i = 0; i < 256; ++i) set_bits(block.codes[i / 32 * 16 + i % 16], found.code(i), i / 16 % 2 * 4);
+    for (std::size_t i = 0; i < 256; ++i) set_bits(block.codes[i / 32 * 16 + i % 16], found.codes[i], i / 16 % 2 * 4);
     return true;
 }
 inline bool encode(const float* x, blocks::Iq4_nl& block) {
@@ -125,9 +122,9 @@ inline bool encode(const float* x, blocks::Iq4_nl& block) {
     const float step = scaled.value(block.scale);
     group.choose(step, {0, 1, 1});  // no half need be better than 0
     if (group.scale_code == 0) block.scale = {};
-    const Four inverse = quotient(four(1), four(step * group.scale_code));
-    for (std::size_t i = 0; i < 32; ++i)
-        set_bits(block.codes[i % 16], NotLinear::code_of(NotLinear::nearest(scaled.x[i] * inverse)[0]), i / 16 * 4);
+    std::uint8_t codes[32];
+    group.write_codes(step * group.scale_code, codes);
+    for (std::size_t i = 0; i < 32; ++i) set_bits(block.codes[i % 16], codes[i], i / 16 * 4);
     return true;
 }
 

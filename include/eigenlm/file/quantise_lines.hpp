@@ -141,6 +141,7 @@ struct LineBlock {
     blocks::Half scale{}, least{};
     float step = 0, least_step = 0;  ///< what these two are in units
     float error = 0;
+    std::uint8_t codes[256] = {};  ///< of the numbers, once they fit
 
     explicit LineBlock(const Scaled<256>& scaled_) : scaled(&scaled_) {}
 
@@ -163,6 +164,7 @@ struct LineBlock {
         if (!fitted(first_scale) || !fitted(first_least)) return false;
         choose(first_scale, first_least);
         improve();
+        write_codes();
         return true;
     }
     /// The half of whose multiples the groups' values consist best.
@@ -174,7 +176,8 @@ struct LineBlock {
             costs[g] = cost_of(group[g]);
             largest = values[g] > largest ? values[g] : largest;
         }
-        return scaled->half_that_reaches(common_step<groups>(values, costs, scale_codes, largest), most_code, largest);
+        return scaled->half_that_reaches(common_step<groups>(values, costs, scale_codes, largest), scale_codes.reach(),
+                                         largest);
     }
     void choose(blocks::Half new_scale, blocks::Half new_least) {
         scale = new_scale;
@@ -217,11 +220,15 @@ struct LineBlock {
     }
     int scale_code(std::size_t g) const { return static_cast<int>(group[g].scale_code); }
     int least_code(std::size_t g) const { return static_cast<int>(group[g].least_code); }
-    /// The number's code.
-    int code(std::size_t i) const {
-        const auto& g = group[i / size];
-        const Four inverse = quotient(four(1), four(step * g.scale_code));
-        return static_cast<int>(code_at<most>((scaled->x[i] + least_step * g.least_code) * inverse)[0]);
+    void write_codes() {
+        std::uint8_t* next = codes;
+        for (const auto& g : group) {
+            const Four inverse = quotient(four(1), four(step * g.scale_code));
+            for (std::size_t i = 0; i < size; i += 4) {
+                const Four code = code_at<most>((load(g.x + i) + least_step * g.least_code) * inverse);
+                for (std::size_t k = 0; k < 4; ++k) *next++ = static_cast<std::uint8_t>(code[k]);
+            }
+        }
     }
 };
 

@@ -19,15 +19,16 @@ struct WholeNumbers {
     static int code_of(float value) { return static_cast<int>(value) - least_code; }
 };
 
-/// For every half of a whole number from -128 on: the entry of blocks::not_linear that is nearest to all up to the
-/// next.
+/// For every half of a whole number from -128 on: which entry of blocks::not_linear is nearest to all up to the next.
 struct NearestNotLinear {
     float values[512] = {};
+    std::uint8_t codes[512] = {};
     constexpr NearestNotLinear() {
-        std::size_t entry = 0;
+        std::uint8_t code = 0;
         for (int i = 0; i < 512; ++i) {
-            while (entry < 15 && i - 256 >= blocks::not_linear[entry] + blocks::not_linear[entry + 1]) ++entry;
-            values[i] = blocks::not_linear[entry];
+            while (code < 15 && i - 256 >= blocks::not_linear[code] + blocks::not_linear[code + 1]) ++code;
+            codes[i] = code;
+            values[i] = blocks::not_linear[code];
         }
     }
 };
@@ -42,11 +43,7 @@ struct NotLinear {
         const float* const values = nearest_not_linear.values;
         return Four{values[at[0]], values[at[1]], values[at[2]], values[at[3]]};
     }
-    static int code_of(float value) {
-        int code = 0;
-        while (static_cast<float>(blocks::not_linear[code]) < value) ++code;
-        return code;
-    }
+    static int code_of(float value) { return nearest_not_linear.codes[static_cast<int>(value) * 2 + 256]; }
 };
 
 /// Four candidates for x = scale * value.
@@ -130,6 +127,14 @@ struct MultipleGroup : Group<size> {
         error = errors[best];
         scale_code = codes[best];
     }
+    /// The numbers' codes under some scale.
+    void write_codes(float chosen, std::uint8_t* codes) const {
+        const Four inverse = quotient(four(1), four(chosen));
+        for (std::size_t i = 0; i < size; i += 4) {
+            const Four value = Codes::nearest(load(this->x + i) * inverse);
+            for (std::size_t k = 0; k < 4; ++k) codes[i + k] = static_cast<std::uint8_t>(Codes::code_of(value[k]));
+        }
+    }
 };
 
 /// A block whose groups are multiples of their scales, which have codes -`half` to `half` - 1.
@@ -143,6 +148,7 @@ struct MultipleBlock {
     blocks::Half scale{};
     float step = 0;  ///< that in units
     float error = 0;
+    std::uint8_t codes[256] = {};  ///< of the numbers, once they fit
 
     explicit MultipleBlock(const Scaled<256>& scaled_) : scaled(&scaled_) {}
 
@@ -159,10 +165,11 @@ struct MultipleBlock {
             largest = magnitude_bits(scales[g]) > magnitude_bits(largest) ? scales[g] : largest;
         }
         const float common = common_step<groups>(scales, costs, scale_codes, largest);
-        const blocks::Half first = scaled->half_that_reaches(common, scale_codes.end, largest);
+        const blocks::Half first = scaled->half_that_reaches(common, scale_codes.reach(), largest);
         if (!fitted(first)) return false;
         choose(first);
         improve();
+        write_codes();
         return true;
     }
     void choose(blocks::Half new_scale) {
@@ -194,10 +201,8 @@ struct MultipleBlock {
         if (other.error < error) *this = other;
     }
     int scale_code(std::size_t g) const { return static_cast<int>(group[g].scale_code) + half; }
-    /// The number's code.
-    int code(std::size_t i) const {
-        const Four inverse = quotient(four(1), four(step * group[i / size].scale_code));
-        return Codes::code_of(Codes::nearest(scaled->x[i] * inverse)[0]);
+    void write_codes() {
+        for (std::size_t g = 0; g < groups; ++g) group[g].write_codes(step * group[g].scale_code, codes + g * size);
     }
 };
 

@@ -25,6 +25,8 @@ typedef float Four __attribute__((vector_size(16)));
 typedef std::int32_t FourInt __attribute__((vector_size(16)));
 
 inline Four four(float x) { return Four{x, x, x, x}; }
+/// Four numbers that follow each other.
+inline Four load(const float* p) { return Four{p[0], p[1], p[2], p[3]}; }
 inline float sum(Four v) { return (v[0] + v[1]) + (v[2] + v[3]); }
 inline Four select(FourInt mask, Four yes, Four no) { return (Four)((mask & (FourInt)yes) | (~mask & (FourInt)no)); }
 #if defined(__x86_64__)
@@ -58,10 +60,8 @@ struct Scaled {
         if (too_large()) return;
         const float inverse_unit = 1 / unit;
         Four squares{};
-        for (std::size_t i = 0; i < count; ++i) {
-            x[i] = numbers[i] * inverse_unit;
-            squares[i % 4] += x[i] * x[i];
-        }
+        for (std::size_t i = 0; i < count; ++i) x[i] = numbers[i] * inverse_unit;
+        for (std::size_t i = 0; i < count; i += 4) squares += load(x + i) * load(x + i);
         const float factor = emphasis * static_cast<float>(count) / sum(squares);
         for (std::size_t i = 0; i < count; ++i) weights[i] = 1 + factor * (x[i] * x[i]);
     }
@@ -72,11 +72,11 @@ struct Scaled {
     blocks::Half half(float d) const { return to_half(d * unit); }
     /// What a half stands for among these numbers.
     float value(blocks::Half half_) const { return half_ / unit; }
-    /// The half nearest to d, or the next one if the multiples of that one end below `largest`: so among subnormal
+    /// The half nearest to d, or the next one if that one times `farthest` is below `largest`: so among subnormal
     /// halves.
-    blocks::Half half_that_reaches(float d, float most, float largest) const {
+    blocks::Half half_that_reaches(float d, float farthest, float largest) const {
         const blocks::Half near = half(d);
-        const float end = value(near) * (most + 0.5f);
+        const float end = value(near) * farthest;
         if (largest > 0 ? end >= largest : end <= largest) return near;
         const std::uint16_t next = static_cast<std::uint16_t>((near.bytes[0] | near.bytes[1] << 8) + 1);
         return {{static_cast<std::uint8_t>(next & 255), static_cast<std::uint8_t>(next >> 8)}};
@@ -93,11 +93,11 @@ struct Group {
     Group() = default;
     Group(const float* x_, const float* weights_) : x(x_), weights(weights_) {
         Four ws{}, wxs{}, wxxs{};
-        for (std::size_t i = 0; i < size; ++i) {
-            const float product = weights[i] * x[i];
-            ws[i % 4] += weights[i];
-            wxs[i % 4] += product;
-            wxxs[i % 4] += product * x[i];
+        for (std::size_t i = 0; i < size; i += 4) {
+            const Four product = load(weights + i) * load(x + i);
+            ws += load(weights + i);
+            wxs += product;
+            wxxs += product * load(x + i);
         }
         w = sum(ws);
         wx = sum(wxs);
@@ -108,10 +108,12 @@ struct Group {
 /// What codes a block's group scales can have: whole numbers, of which the one at the end reaches farthest.
 struct ScaleCodes {
     float least, greatest, end;
+    /// Just before what the code behind the end would be the nearest for.
+    float reach() const { return end > 0 ? end + 0.45f : end - 0.45f; }
 };
 
 /// The number whose multiples are near to `scales`, an error of which costs its square times `costs`. The scale of the
-/// largest magnitude gets a code at the end or up to a quarter below, and whichever is best.
+/// largest magnitude gets the code at the end or one up to a quarter below, whichever is best.
 template <std::size_t groups>
 float common_step(const float* scales, const float* costs, ScaleCodes codes, float largest) {
     if (largest == 0) return 0;
@@ -119,7 +121,7 @@ float common_step(const float* scales, const float* costs, ScaleCodes codes, flo
     Four best{}, least_cost = four(3e38f);
     for (int quad = 0; quad < quads; ++quad) {
         const Four below = (static_cast<float>(4 * quad) + Four{0, 1, 2, 3}) / static_cast<float>(4 * quads);
-        const Four step = largest / (codes.end * (1 - 0.25f * below) + 0.45f * (1 - below)), inverse = 1 / step;
+        const Four step = largest / (codes.reach() + (0.75f * codes.end - codes.reach()) * below), inverse = 1 / step;
         Four cost{};
         for (std::size_t g = 0; g < groups; ++g) {
             const Four rest =
