@@ -39,8 +39,7 @@ void quantise_as(Dtype dtype, std::span<const float> x, std::span<std::byte> out
     for (std::size_t b = 0; b < x.size() / elements; ++b) {
         const float* const numbers = x.data() + b * elements;
         Block block{};
-        if (largest_magnitude_bits(numbers, elements) >= 0x7f800000 || !encode(numbers, block))
-            refuse_block(dtype, b, {numbers, elements});
+        if (!encode(numbers, block)) refuse_block(dtype, b, {numbers, elements});
         std::memcpy(out.data() + b * sizeof(Block), &block, sizeof(Block));
     }
 }

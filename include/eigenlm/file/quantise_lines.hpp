@@ -155,13 +155,14 @@ struct LineBlock {
         }
         const blocks::Half first_scale =
             common([](const auto& g) { return g.scale; }, [](const auto& g) { return g.cost(); });
+        if (!fitted(first_scale)) return false;
         const float first_step = scaled->value(first_scale);
         const auto least_of = [&](const auto& g) {
             const Four near = nearest_whole(between(0, quotient(four(g.scale), four(first_step)), most_code));
             return g.least_for(near[0] * first_step);
         };
         const blocks::Half first_least = common(least_of, [](const auto& g) { return g.w; });
-        if (!fitted(first_scale) || !fitted(first_least)) return false;
+        if (!fitted(first_least)) return false;
         choose(first_scale, first_least);
         improve();
         write_codes();

@@ -65,7 +65,7 @@ struct Scaled {
         const float factor = emphasis * static_cast<float>(count) / sum(squares);
         for (std::size_t i = 0; i < count; ++i) weights[i] = 1 + factor * (x[i] * x[i]);
     }
-    /// Far above what any type holds; there are no numbers then.
+    /// Far above what any type holds, or not finite; there are no numbers then.
     bool too_large() const { return unit > 0x1p60f; }
 
     /// The half nearest to d times unit.

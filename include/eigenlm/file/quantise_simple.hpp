@@ -1,6 +1,6 @@
 #pragma once
 // Floats -> the quantised blocks that have a rule and no search: the same bytes as PyPI's gguf (gguf.quants, numpy's
-// float32) makes, but where all of a block is below 1e-36: subnormal numbers are zeros here.
+// float32) makes, but where all of a block is below 1e-35: subnormal numbers are zeros here.
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -97,7 +97,8 @@ inline bool codes_above_least(const float* x, std::int32_t most, blocks::Half& s
     return true;
 }
 
-// A block's numbers, all of them finite -> its bytes. False when a scale is too large for a half.
+// A block's numbers -> its bytes. False when a scale is too large for a half, or none: whatever is not finite is the
+// largest magnitude or an end of the range, and so makes a scale that is not finite.
 
 inline bool encode(const float* x, blocks::Q8_0& block) {
     const float d = std::bit_cast<float>(largest_magnitude_bits(x, 32)) / 127, inverse_d = inverse(d);
