@@ -27,7 +27,7 @@ inline std::string element_is(std::size_t at, float value) {
 
 /// Throws, for the number of block `b` whose magnitude is the largest (NaNs are the largest of all).
 [[noreturn]] inline void refuse_block(Dtype dtype, std::size_t b, std::span<const float> x) {
-    const std::size_t at = largest_at(x.data(), x.size());
+    const std::size_t at = quants::largest_at(x.data(), x.size());
     const std::string element = element_is(b * x.size() + at, x[at]), type = to_string(dtype);
     if (!is_finite(x[at])) throw UnsupportedError("quantise", type + " holds finite numbers only, but " + element);
     throw UnsupportedError("quantise", "a block's scale in " + type + " would be above the largest half: " + element);
@@ -39,7 +39,7 @@ void quantise_as(Dtype dtype, std::span<const float> x, std::span<std::byte> out
     for (std::size_t b = 0; b < x.size() / elements; ++b) {
         const float* const numbers = x.data() + b * elements;
         Block block{};
-        if (!encode(numbers, block)) refuse_block(dtype, b, {numbers, elements});
+        if (!quants::encode(numbers, block)) refuse_block(dtype, b, {numbers, elements});
         std::memcpy(out.data() + b * sizeof(Block), &block, sizeof(Block));
     }
 }

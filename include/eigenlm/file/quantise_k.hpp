@@ -10,7 +10,7 @@
 #include "quantise_search.hpp"
 
 EIGENLM_EXACT_BEGIN
-namespace eigenlm::inline EIGENLM_ABI::detail {
+namespace eigenlm::inline EIGENLM_ABI::detail::quants {
 
 /// Sets bits of a byte that are 0.
 inline void set_bits(std::uint8_t& byte, int value, std::size_t shift) {
@@ -128,5 +128,5 @@ inline bool encode(const float* x, blocks::Iq4_nl& block) {
     return true;
 }
 
-}  // namespace eigenlm::inline EIGENLM_ABI::detail
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::quants
 EIGENLM_EXACT_END

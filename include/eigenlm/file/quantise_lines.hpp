@@ -7,7 +7,7 @@
 #include "quantise_search.hpp"
 
 EIGENLM_EXACT_BEGIN
-namespace eigenlm::inline EIGENLM_ABI::detail {
+namespace eigenlm::inline EIGENLM_ABI::detail::quants {
 
 /// Four candidates for x = scale * code - least.
 struct Lines {
@@ -233,5 +233,5 @@ struct LineBlock {
     }
 };
 
-}  // namespace eigenlm::inline EIGENLM_ABI::detail
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::quants
 EIGENLM_EXACT_END

@@ -7,7 +7,7 @@
 #include "quantise_search.hpp"
 
 EIGENLM_EXACT_BEGIN
-namespace eigenlm::inline EIGENLM_ABI::detail {
+namespace eigenlm::inline EIGENLM_ABI::detail::quants {
 
 /// Codes that stand for whole numbers from `least_code` to `greatest_code`.
 template <int least_code, int greatest_code>
@@ -206,5 +206,5 @@ struct MultipleBlock {
     }
 };
 
-}  // namespace eigenlm::inline EIGENLM_ABI::detail
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::quants
 EIGENLM_EXACT_END

@@ -18,7 +18,7 @@
 #include "quantise_simple.hpp"
 
 EIGENLM_EXACT_BEGIN
-namespace eigenlm::inline EIGENLM_ABI::detail {
+namespace eigenlm::inline EIGENLM_ABI::detail::quants {
 
 /// A number for each of four candidates: one candidate is one lane, and sums over a group need no order but its own.
 typedef float Four __attribute__((vector_size(16)));
@@ -137,5 +137,5 @@ float common_step(const float* scales, const float* costs, ScaleCodes codes, flo
     return best[lane];
 }
 
-}  // namespace eigenlm::inline EIGENLM_ABI::detail
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::quants
 EIGENLM_EXACT_END

@@ -9,7 +9,7 @@
 #include "dequantise.hpp"
 
 EIGENLM_EXACT_BEGIN
-namespace eigenlm::inline EIGENLM_ABI::detail {
+namespace eigenlm::inline EIGENLM_ABI::detail::quants {
 
 /// The nearest half, as blocks have it.
 inline blocks::Half to_half(float x) {
@@ -139,5 +139,5 @@ inline bool encode(const float* x, blocks::Q5_1& block) {
     return true;
 }
 
-}  // namespace eigenlm::inline EIGENLM_ABI::detail
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::quants
 EIGENLM_EXACT_END
