@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <eigenlm/eigenlm.hpp>
 #include <eigenlm/kernels/detail/amx.hpp>
+#include <eigenlm/kernels/detail/portable_vector.hpp>
 #include <eigenlm/kernels/target.hpp>
 #include <string>
 #include <vector>
@@ -26,7 +27,7 @@ inline double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 }  // namespace ceilings
 
-// Loops of independent multiply-adds on registers; each returns the floating-point operations it has done.
+// Loops of independent multiply-adds on registers; each returns the operations it has done.
 #if defined(__x86_64__)
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX2)
 namespace ceilings::avx2 {
@@ -40,6 +41,20 @@ inline double fma_loop(std::size_t rounds) {
     }
     for (auto& sum : sums) asm volatile("" : : "x"(sum));
     return static_cast<double>(rounds) * 12 * 8 * 2;
+}
+inline double int8_loop(std::size_t rounds) {
+    __m256i sums[12], x = _mm256_set1_epi8(55);
+    const __m256i one = _mm256_set1_epi16(1);
+    for (auto& sum : sums) sum = x;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) {
+            asm volatile("" : "+x"(x));  // or all the products would be the same
+            sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(_mm256_maddubs_epi16(x, x), one));
+        }
+    }
+    for (auto& sum : sums) asm volatile("" : : "x"(sum));
+    return static_cast<double>(rounds) * 12 * 32 * 2;
 }
 }  // namespace ceilings::avx2
 EIGENLM_TARGET_END
@@ -73,23 +88,39 @@ inline double bf16_loop(std::size_t rounds) {
 }  // namespace ceilings::avx512
 EIGENLM_TARGET_END
 
-EIGENLM_TARGET_BEGIN(EIGENLM_AMX)
+EIGENLM_TARGET_BEGIN(EIGENLM_AVX512_VNNI)
+namespace ceilings::avx512_vnni {
+inline double int8_loop(std::size_t rounds) {
+    __m512i sums[12], x = _mm512_set1_epi8(55);
+    asm volatile("" : "+v"(x));
+    for (auto& sum : sums) sum = x;
+    for (std::size_t i = 0; i < rounds; ++i) {
+        EIGENLM_UNROLL
+        for (int j = 0; j < 12; ++j) sums[j] = _mm512_dpbusd_epi32(sums[j], x, x);
+    }
+    for (auto& sum : sums) asm volatile("" : : "v"(sum));
+    return static_cast<double>(rounds) * 12 * 64 * 2;
+}
+}  // namespace ceilings::avx512_vnni
+EIGENLM_TARGET_END
+
+EIGENLM_TARGET_BEGIN(EIGENLM_AMX ",amx-int8")
 namespace ceilings::amx {
-/// A tile of bfloat16s between -1 and 1. Multiplying zeros takes less power, and some processors then run faster than
-/// they can at any real work.
+/// A tile of bfloat16s between -1 and 1, or of any bytes. Multiplying zeros takes less power, and some processors then
+/// run faster than they can at any real work.
 struct Numbers {
     alignas(64) std::uint16_t values[512];
-    Numbers() {
+    explicit Numbers(bool bf16) {
         std::uint64_t state = 1;
         for (auto& value : values) {
             state = state * 6364136223846793005u + 1;
-            value = eigenlm::f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1);
+            value = bf16 ? eigenlm::f32_to_bf16(static_cast<float>(state >> 40) * 0x1p-23f - 1)
+                         : static_cast<std::uint16_t>(state >> 48);
         }
     }
 };
-inline double tile_loop(std::size_t rounds) {
-    static const Numbers numbers;
-    const eigenlm::detail::amx::TileState state(16);
+/// Sums of zero in tiles 0 to 3, numbers in 4 to 7.
+inline void fill_tiles(const Numbers& numbers) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -99,6 +130,11 @@ inline double tile_loop(std::size_t rounds) {
     _tile_loadd(5, numbers.values, 64);
     _tile_loadd(6, numbers.values, 64);
     _tile_loadd(7, numbers.values, 64);
+}
+inline double bf16_loop(std::size_t rounds) {
+    static const Numbers numbers(true);
+    const eigenlm::detail::amx::TileState state(16);
+    fill_tiles(numbers);
     for (std::size_t i = 0; i < rounds; ++i) {
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
@@ -107,9 +143,44 @@ inline double tile_loop(std::size_t rounds) {
     }
     return static_cast<double>(rounds) * 4 * 16 * 16 * 32 * 2;
 }
+inline double int8_loop(std::size_t rounds) {
+    static const Numbers numbers(false);
+    const eigenlm::detail::amx::TileState state(16);
+    fill_tiles(numbers);
+    for (std::size_t i = 0; i < rounds; ++i) {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+    }
+    return static_cast<double>(rounds) * 4 * 16 * 16 * 64 * 2;
+}
+inline bool has_int8_tiles() { return (eigenlm::detail::CpuId(7).d >> 25 & 1u) != 0; }
 }  // namespace ceilings::amx
 EIGENLM_TARGET_END
 #endif
+
+EIGENLM_EXACT_BEGIN  // as the kernels, or their functions would not be inlined
+    namespace ceilings {
+    /// Multiply-adds of bytes as the portable kernels do them: made 16 bits, and pairs of products added up.
+    inline double plain_int8_loop(std::size_t rounds) {
+        namespace portable = eigenlm::detail::portable;
+        portable::QuadBits sums[12] = {};
+        for (auto& sum : sums) sum += 55;
+        for (std::size_t i = 0; i < rounds; ++i) {
+            EIGENLM_UNROLL
+            for (int j = 0; j < 12; ++j) {
+                const auto x = (portable::Eight)sums[j];
+                sums[j] += (portable::QuadBits)portable::multiply_pairs(x, x);
+            }
+        }
+        portable::QuadBits total = {};
+        for (const auto& sum : sums) total ^= sum;
+        asm volatile("" : : "r"(&total) : "memory");
+        return static_cast<double>(rounds) * 12 * 8 * 2;
+    }
+}  // namespace ceilings
+EIGENLM_EXACT_END
 
 namespace ceilings {
 
@@ -128,7 +199,7 @@ inline double plain_loop(std::size_t rounds) {
     return static_cast<double>(rounds) * 12 * 4 * 2;
 }
 
-/// GFLOP/s of a loop on all threads of a pool, for about `seconds`.
+/// Billions of operations a second of a loop on all threads of a pool, for about `seconds`.
 inline double rate(eigenlm::ThreadPool& pool, double (*loop)(std::size_t), double seconds) {
     std::atomic<double> operations = 0;
     const auto begin = std::chrono::steady_clock::now();
@@ -150,10 +221,22 @@ inline double fma_f32_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double
 /// bf16 multiply-adds: tiles', or those of AVX-512's pairs, or what the f32 units do.
 inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
 #if defined(__x86_64__)
-    if (isa == eigenlm::Isa::amx) return rate(pool, amx::tile_loop, seconds);
+    if (isa == eigenlm::Isa::amx) return rate(pool, amx::bf16_loop, seconds);
     if (isa == eigenlm::Isa::avx512_bf16) return rate(pool, avx512::bf16_loop, seconds);
 #endif
     return fma_f32_gflops(pool, isa, seconds);
+}
+/// Multiply-adds of bytes: tiles', or those of AVX-512's or AVX2's instructions, or of what there is; plain Eigen has
+/// floats instead. (That of tiles has not run on any machine yet.)
+inline double int8_gops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
+    if (isa == eigenlm::Isa::eigen) return fma_f32_gflops(pool, isa, seconds);
+#if defined(__x86_64__)
+    if (isa == eigenlm::Isa::amx && amx::has_int8_tiles()) return rate(pool, amx::int8_loop, seconds);
+    if (isa >= eigenlm::Isa::avx512 && eigenlm::detail::probe_avx512_vnni())
+        return rate(pool, avx512_vnni::int8_loop, seconds);
+    if (isa >= eigenlm::Isa::avx2) return rate(pool, avx2::int8_loop, seconds);
+#endif
+    return rate(pool, plain_int8_loop, seconds);
 }
 
 /// Reads memory as fast as it goes: in 1, 4 or 8 streams a thread, far apart or side by side in runs of 32 KiB, from

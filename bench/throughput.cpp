@@ -27,7 +27,7 @@ using bench::Runner;
 
 struct Options {
     std::string model, shape = "qwen2.5-0.5b", output = "md";
-    std::vector<std::string> dtypes = {"f32", "bf16"};
+    std::vector<std::string> dtypes;  // none: the checkpoint's, or f32 and bf16
     std::vector<std::size_t> threads = {eigenlm::available_processors()};
     std::vector<std::size_t> prompts = {256}, generated = {32}, depths = {0}, batches = {1};
     std::size_t rounds = 9, prefill_rows = 512, dram_mib = 2048;
@@ -122,13 +122,16 @@ class Bench {
 
     void run() {
         if (options_.model.empty()) config_of(options_.shape);  // complain before anything else
+        std::vector<std::string> dtypes = options_.dtypes;
+        if (dtypes.empty() && options_.model.empty()) dtypes = {"f32", "bf16"};
+        if (dtypes.empty()) dtypes = {""};
         if (options_.output == "md")
             std::printf(
                 "| model | dtype | threads | test | depth | batch | tok/s | min .. max | ceiling | share | min .. max "
                 "|\n"
                 "|---|---|---|---|---|---|---|---|---|---|---|\n");
         for (const std::size_t threads : options_.threads)
-            for (const std::string& dtype : options_.dtypes) measure_model(dtype, threads);
+            for (const std::string& dtype : dtypes) measure_model(dtype, threads);
         if (trace_) trace_->write();
         if (options_.output == "json")
             std::cout << nlohmann::ordered_json{{"machine", machine_}, {"rows", rows_}}.dump(2) << '\n';
@@ -142,7 +145,7 @@ class Bench {
 
     /// Answers requests from standard input, a JSON document a line, as bench/compare_peers/engines.py says.
     void serve() {
-        const auto model = load(options_.dtypes.front(), options_.threads.front());
+        const auto model = load(options_.dtypes.empty() ? "" : options_.dtypes.front(), options_.threads.front());
         const std::size_t context =
             longest(options_.depths) + longest(options_.prompts) + longest(options_.generated) + 1;
         Runner runner(model, context, 1, options_.prefill_rows, cache_type(*model));
@@ -150,7 +153,8 @@ class Bench {
         answer(
             {{"about", std::string("eigenlm ") + std::to_string(EIGENLM_VERSION_MAJOR) + "." +
                            std::to_string(EIGENLM_VERSION_MINOR) + "." + std::to_string(EIGENLM_VERSION_PATCH) + "; " +
-                           options_.dtypes.front() + ", " + to_string(model->compute().kernels.isa) + " kernels"}});
+                           to_string(model->transformer().dtype()) + " weights, " + to_string(cache_type(*model)) +
+                           " cache, " + to_string(model->compute().kernels.isa) + " kernels"}});
         for (std::string line; std::getline(std::cin, line);) {
             const auto request = nlohmann::json::parse(line);
             const auto text = [&](const char* name) { return request.value(name, std::vector<eigenlm::TokenId>()); };
@@ -175,10 +179,15 @@ class Bench {
     std::shared_ptr<const eigenlm::Model> load(const std::string& dtype, std::size_t threads) const {
         const eigenlm::ModelOptions model_options = {.threads = threads,
                                                      .numerics = command_line::numerics(options_.numerics),
-                                                     .dtype = eigenlm::weight_type_from_string(dtype, "--dtype"),
+                                                     .dtype = command_line::weight_type(dtype),
                                                      .progress = command_line::progress_line()};
         if (options_.model.empty())
             return std::make_shared<eigenlm::Model>(config_of(options_.shape), eigenlm::RandomWeights(), model_options);
+        if (eigenlm::is_gguf(options_.model)) {
+            const eigenlm::GgufFiles files(options_.model);
+            const auto config = read_config(files);
+            return std::make_shared<eigenlm::Model>(config, eigenlm::GgufTensors(files, config), model_options);
+        }
         const auto checkpoint = eigenlm::Checkpoint::open(options_.model);
         return std::make_shared<eigenlm::Model>(eigenlm::read_config(checkpoint), checkpoint.tensors(), model_options);
     }
@@ -199,7 +208,8 @@ class Bench {
                     {"ceilings",
                      {{"dram_read_gb_s", dram_->gb_s(pool)},
                       {"fma_f32_gflops", ceilings::fma_f32_gflops(pool, isa, 0.05)},
-                      {"bf16_gflops", ceilings::bf16_gflops(pool, isa, 0.05)}}}};
+                      {"bf16_gflops", ceilings::bf16_gflops(pool, isa, 0.05)},
+                      {"int8_gops", ceilings::int8_gops(pool, isa, 0.05)}}}};
         if (options_.profile || trace_) {  // with room for all parts of a round
             const std::size_t prefills = eigenlm::ceil_div(longest(options_.prompts), options_.prefill_rows);
             const std::size_t passes = std::max(longest(options_.generated), longest(options_.batches) * prefills);
@@ -211,25 +221,32 @@ class Bench {
                 batch, options_.prefill_rows, cache_type(*model));
             for (const std::size_t depth : options_.depths) {
                 for (const std::size_t tokens : options_.prompts)
-                    if (tokens) report(prefill(runner, dtype, tokens, depth, batch), 1);
+                    if (tokens) report(prefill(runner, tokens, depth, batch), 1);
                 for (const std::size_t tokens : options_.generated)
-                    if (tokens) report(decode(runner, dtype, tokens, depth, batch), static_cast<double>(tokens));
+                    if (tokens) report(decode(runner, tokens, depth, batch), static_cast<double>(tokens));
             }
         }
     }
 
-    Row prefill(Runner& runner, const std::string& dtype, std::size_t tokens, std::size_t depth, std::size_t batch) {
-        const bool bf16 = dtype == "bf16";
-        Row row =
-            row_of(runner, dtype, "pp" + std::to_string(tokens), bf16 ? "bf16_gflops" : "fma_f32_gflops", depth, batch);
+    /// What the products of a model's type can do at most.
+    struct Ceiling {
+        const char* name;
+        double (*measure)(eigenlm::ThreadPool&, eigenlm::Isa, double seconds);
+    };
+    static Ceiling ceiling_of(eigenlm::WeightType type) {
+        if (is_quantised(type)) return {"int8_gops", ceilings::int8_gops};
+        if (type == eigenlm::WeightType::bf16) return {"bf16_gflops", ceilings::bf16_gflops};
+        return {"fma_f32_gflops", ceilings::fma_f32_gflops};
+    }
+
+    Row prefill(Runner& runner, std::size_t tokens, std::size_t depth, std::size_t batch) {
+        const Ceiling most = ceiling_of(runner.model().transformer().dtype());
+        Row row = row_of(runner, "pp" + std::to_string(tokens), most.name, depth, batch);
         const double gflop =
             bench::prefill_operations(runner.config(), tokens, depth) * static_cast<double>(batch) * 1e-9;
-        const auto ceiling = [&] {
-            const auto f = bf16 ? ceilings::bf16_gflops : ceilings::fma_f32_gflops;
-            return f(runner.pool(), runner.model().compute().kernels.isa, 0.02);
-        };
+        const auto ceiling = [&] { return most.measure(runner.pool(), runner.model().compute().kernels.isa, 0.02); };
         row.bytes_per_token =
-            static_cast<double>(runner.model().transformer().weight_bytes()) / static_cast<double>(tokens);
+            static_cast<double>(runner.model().transformer().streamed_bytes()) / static_cast<double>(tokens);
         for (std::size_t round = 0; round <= options_.rounds; ++round) {  // the first one warms up
             runner.fill(depth);
             const double before = ceiling();
@@ -241,13 +258,10 @@ class Bench {
         return row;
     }
 
-    Row decode(Runner& runner, const std::string& dtype, std::size_t tokens, std::size_t depth, std::size_t batch) {
-        Row row = row_of(runner, dtype, "tg" + std::to_string(tokens), "dram_read_gb_s", depth, batch);
-        const auto& c = runner.config();
-        // Every packed weight is read once a step (an untied embedding is gathered from), and every sequence's cache.
-        double weights = static_cast<double>(runner.model().transformer().weight_bytes());
-        if (!c.tie_word_embeddings)
-            weights -= static_cast<double>(c.vocab_size * c.hidden_size * (dtype == "f32" ? 4 : 2));
+    Row decode(Runner& runner, std::size_t tokens, std::size_t depth, std::size_t batch) {
+        Row row = row_of(runner, "tg" + std::to_string(tokens), "dram_read_gb_s", depth, batch);
+        // Weights are read once a step, and every sequence's cache.
+        const auto weights = static_cast<double>(runner.model().transformer().streamed_bytes());
         const double cached = static_cast<double>(runner.cache_bytes_per_position()) *
                               (static_cast<double>(depth) + static_cast<double>(tokens) / 2) *
                               static_cast<double>(batch);
@@ -272,10 +286,10 @@ class Bench {
         return row;
     }
 
-    Row row_of(const Runner& runner, const std::string& dtype, const std::string& test, const char* ceiling,
-               std::size_t depth, std::size_t batch) const {
+    Row row_of(const Runner& runner, const std::string& test, const char* ceiling, std::size_t depth,
+               std::size_t batch) const {
         return {options_.model.empty() ? options_.shape : options_.model,
-                dtype,
+                to_string(runner.model().transformer().dtype()),
                 test,
                 ceiling,
                 runner.pool().size(),
@@ -329,12 +343,15 @@ int main(int argc, char** argv) {
     const auto list = [&app](const char* name, auto& values, const char* help) {
         app.add_option(name, values, help)->delimiter(',')->capture_default_str();
     };
-    app.add_option("-m,--model", o.model, "model folder (default: made-up weights of --shape)");
+    app.add_option("-m,--model", o.model, "model folder or GGUF file (default: made-up weights of --shape)");
     app.add_option("--shape", o.shape,
                    "qwen2.5-0.5b, llama-3.2-1b, tinyllama-1.1b, or LxHxIxQxKVxDxV: layers, hidden, "
                    "intermediate, query heads, key/value heads, head dimension, vocabulary")
         ->capture_default_str();
-    list("--dtype", o.dtypes, "types of the weights");
+    command_line::add_type(app, "--dtype", o.dtypes,
+                           "types of the weights (default: the checkpoint's; of made-up ones f32,bf16)",
+                           eigenlm::all_weight_types)
+        ->delimiter(',');
     list("-t,--threads", o.threads, "threads");
     list("-p,--prompt", o.prompts, "tokens of a prefill; 0: none");
     list("-n,--n-gen", o.generated, "tokens to decode; 0: none");

@@ -52,12 +52,12 @@ inline std::filesystem::path model_path(const std::string& wish) {
     return EIGENLM_TINY_MODEL_DIR;
 }
 
-/// An option whose value is the name of one of some types.
-template <class Types>
-void add_type(CLI::App& app, const char* flag, std::string& name, const char* help, const Types& types) {
+/// An option whose value is the name of one of some types, or several such names.
+template <class Names, class Types>
+CLI::Option* add_type(CLI::App& app, const char* flag, Names& found, const char* help, const Types& types) {
     std::vector<std::string> names;
     for (const auto type : types) names.push_back(eigenlm::to_string(type));
-    app.add_option(flag, name, help)->check(CLI::IsMember(names));
+    return app.add_option(flag, found, help)->check(CLI::IsMember(names));
 }
 /// --dtype, as a program's help and its checks have it.
 inline void add_dtype(CLI::App& app, std::string& dtype) {
@@ -95,7 +95,8 @@ struct ModelFlags {
     std::size_t threads = 0, context = 0;
 };
 inline void define(CLI::App& app, ModelFlags& f) {
-    app.add_option("-m,--model", f.model, "Hugging Face model folder or GGUF file (default: the embedded tiny story model)");
+    app.add_option("-m,--model", f.model,
+                   "Hugging Face model folder or GGUF file (default: the embedded tiny story model)");
     app.add_option("-t,--threads", f.threads, "threads, 0: all")->check(CLI::Range(0, 1024))->capture_default_str();
     app.add_option("-c,--ctx-size", f.context, "most positions, 0: the model's")
         ->check(CLI::Range(0, 1 << 24))

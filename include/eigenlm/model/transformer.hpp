@@ -29,19 +29,27 @@ class AnyTransformer {
     WeightLayout layout() const { return layout_; }
     /// Bytes of the packed matrices.
     std::size_t weight_bytes() const { return weight_bytes_; }
+    /// Those of them that every decode step reads, all sequences of it together: an embedding of its own, out of which
+    /// rows are gathered, does not count.
+    std::size_t streamed_bytes() const { return streamed_bytes_; }
     /// How the weights are stored: most of them, where they have several types.
     WeightType dtype() const { return dtype_; }
 
   protected:
     /// For Transformer.
-    AnyTransformer(ModelConfig config, WeightType dtype, WeightLayout layout, std::size_t weight_bytes)
-        : config_(std::move(config)), dtype_(dtype), layout_(layout), weight_bytes_(weight_bytes) {}
+    template <class Weight>
+    explicit AnyTransformer(const ModelWeights<Weight>& weights)
+        : config_(weights.config),
+          dtype_(weights.dtype),
+          layout_(weights.embedding.layout()),
+          weight_bytes_(weights.bytes()),
+          streamed_bytes_(weights.streamed_bytes()) {}
 
   private:
     ModelConfig config_;
     WeightType dtype_;
     WeightLayout layout_;
-    std::size_t weight_bytes_;
+    std::size_t weight_bytes_, streamed_bytes_;
 };
 
 /// One architecture with one weight type; see AnyTransformer.
@@ -50,7 +58,7 @@ class Transformer final : public AnyTransformer {
   public:
     /// Takes weights as load_weights makes them for this Arch; their shapes are not checked again.
     explicit Transformer(ModelWeights<Weight> weights)
-        : AnyTransformer(weights.config, weights.dtype, weights.embedding.layout(), weights.bytes()),
+        : AnyTransformer(weights),
           embedding_(std::move(weights.embedding)),
           final_norm_(std::move(weights.final_norm), config().rms_norm_eps),
           head_(std::move(weights.head)) {

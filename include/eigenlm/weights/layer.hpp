@@ -41,6 +41,8 @@ struct ModelWeights {
             total += l.qkv.bytes() + l.attention_output.bytes() + l.gate_up.bytes() + l.down.bytes();
         return total;
     }
+    /// Bytes of those that every step reads: all, but of an embedding that is not the head, too, only rows are.
+    std::size_t streamed_bytes() const { return head.empty() ? bytes() : bytes() - embedding.bytes(); }
 };
 
 }  // namespace eigenlm::inline EIGENLM_ABI
