@@ -10,6 +10,11 @@
 (The flags: g++ 12 drops a store before the tile configuration of llama.cpp, which then dies on processors with AMX.)
 Every engine runs in a process of its own, stopped while it is not its turn. Each round gives all of them the same new
 random prompt and a few greedy ids to decode; the ratios are medians of the rounds' own.
+
+Quantised types: eigenlm and llama.cpp read the very same GGUF file, which llama.cpp has made (q4_K is its Q4_K_M, and
+so on: its usual mixtures), and keep an f16 cache. Of the others those that have weights of as many bits take part, in
+their own formats: q8_0 stands for int8 weights of OpenVINO and CTranslate2, q4_0 for OpenVINO's int4; cache, inference
+and dynamic quantisation are what they choose themselves. The lines behind the table tell.
 """
 
 import argparse
@@ -27,8 +32,10 @@ import sys
 import engines
 import models
 
-OURS = {"q8_0": "bf16"}  # what we set beside types of others that we have not got
-SUPPORTED = {"ctranslate2": ["f32"], "openvino-genai": ["f32", "bf16"], "transformers": ["f32", "bf16"]}  # on CPUs
+DTYPES = ["f32", "bf16", "f16", *models.MIXTURES]
+SUPPORTED = {  # on CPUs; by the others: all
+    "ctranslate2": ["f32", "q8_0"], "openvino-genai": ["f32", "bf16", "q8_0", "q4_0"], "transformers": ["f32", "bf16"]
+}  # fmt: skip
 BUSY = [sys.executable, "-c", "while True: pass"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -75,16 +82,16 @@ class Worker:
         self.process.wait()
 
 
-def start(name, options, paths, dtype):
+def start(name, options, path, dtype):
     context = options.depth + max(options.prompt) + options.n_gen + 1
     environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
     if name == "eigenlm":
-        command = [options.throughput, "--serve", "-m", paths["hugging_face"], "--dtype", OURS.get(dtype, dtype)]
-        command += ["-t", options.threads, "-p", max(options.prompt), "-n", options.n_gen, "-d", options.depth]
-        command += ["--numerics", options.numerics]
+        model = [path / "model.gguf"] if dtype in models.MIXTURES else [path, "--dtype", dtype]
+        command = [options.throughput, "--serve", "-m", *model, "-t", options.threads]
+        command += ["-p", max(options.prompt), "-n", options.n_gen, "-d", options.depth, "--numerics", options.numerics]
     else:
         settings = json.dumps(
-            {"paths": {k: str(v) for k, v in paths.items()}, "dtype": dtype, "threads": options.threads, "context": context}
+            {"path": str(path), "dtype": dtype, "threads": options.threads, "context": context}
         )
         command = [sys.executable, pathlib.Path(__file__).parent, "--worker", name, settings]
     return Worker(name, [str(part) for part in command], environment, options.patience)
@@ -116,8 +123,7 @@ def table(rates, about, dtype, prompt, n_gen):
     ours = rates["eigenlm"]
     rows = []
     for name, own in rates.items():
-        own_dtype = OURS.get(dtype, dtype) if name == "eigenlm" else dtype
-        row = {"engine": name, "about": about[name], "dtype": own_dtype, "prompt": prompt, "generated": n_gen}
+        row = {"engine": name, "about": about[name], "dtype": dtype, "prompt": prompt, "generated": n_gen}
         for test in ("prefill", "decode"):
             ratios = [a / b for a, b in zip(ours[test], own[test])]
             row[test] = {
@@ -159,8 +165,8 @@ def parse():
     known = ["eigenlm", *engines.ENGINES]
     parser.add_argument("--shape", default="qwen2.5-0.5b", choices=models.SHAPES)
     parser.add_argument("--engines", nargs="+", default=known, choices=known, metavar="ENGINE", help=" ".join(known))
-    parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=["f32", "bf16", "q8_0"],
-                        help="f32, bf16; q8_0: llama.cpp in q8_0, eigenlm in bf16")
+    parser.add_argument("--dtype", nargs="+", default=["f32", "bf16"], choices=DTYPES, metavar="TYPE",
+                        help=" ".join(DTYPES))
     parser.add_argument("--numerics", default="same-bits", choices=["same-bits", "fastest"], help="eigenlm's")
     parser.add_argument("-t", "--threads", type=positive, default=os.cpu_count())
     parser.add_argument("-p", "--prompt", type=positive, nargs="+", default=[256], help="tokens of the prompts")
@@ -180,11 +186,13 @@ def main():
     options = parse()
     if options.worker:
         name, settings = options.worker[0], json.loads(options.worker[1])
-        settings["paths"] = {k: pathlib.Path(v) for k, v in settings["paths"].items()}
+        settings["path"] = pathlib.Path(settings["path"])
         return engines.serve(name, **settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     names = ["eigenlm"] + [name for name in options.engines if name != "eigenlm"]
-    paths = models.make(options.models, options.shape, names, options.dtype)
+    names = [name for name in names if not (options.depth and name in engines.WHOLE_PROMPTS)]
+    wanted = [(name, dtype) for dtype in options.dtype for name in names if dtype in SUPPORTED.get(name, DTYPES)]
+    paths = models.make(options.models, options.shape, wanted)
     vocab = models.SHAPES[options.shape]["vocab_size"]
     all_rows = []
     if options.output == "md":
@@ -198,9 +206,8 @@ def main():
         neighbours = [subprocess.Popen(BUSY, preexec_fn=die_with_parent) for _ in range(options.neighbours)]
         try:
             for name in names:
-                if dtype not in SUPPORTED.get(name, [dtype]) or (options.depth and name in engines.WHOLE_PROMPTS):
-                    continue
-                workers.append(start(name, options, paths, dtype))
+                if (name, dtype) in paths:
+                    workers.append(start(name, options, paths[name, dtype], dtype))
             about = {worker.name: worker.about for worker in workers}
             for prompt in options.prompt:
                 rows = table(measure(workers, options, prompt, vocab), about, dtype, prompt, options.n_gen)

@@ -21,20 +21,21 @@ def package_version(*names):
 
 
 class LlamaCpp:
-    def __init__(self, paths, dtype, threads, context):
+    def __init__(self, path, dtype, threads, context):
         import gguf
         import llama_cpp
+        from models import MIXTURES
 
         self.api = api = llama_cpp
-        self.about = f"{package_version('llama-cpp-python')}; {dtype} weights and cache, batches of 512"
+        weights, cache = MIXTURES.get(dtype, dtype), "f16" if dtype in MIXTURES else dtype
+        self.about = f"{package_version('llama-cpp-python')}; {weights} weights, {cache} cache, batches of 512"
         api.llama_backend_init()
-        path = paths[f"gguf_{dtype}"] / "model.gguf"
         params = api.llama_model_default_params()
         params.use_mmap = False  # pages of a file would be the first to go while others work
-        self.model = api.llama_model_load_from_file(str(path).encode(), params)
+        self.model = api.llama_model_load_from_file(str(path / "model.gguf").encode(), params)
         params = api.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = context, max(512, context), 512
-        params.type_k = params.type_v = int(gguf.GGMLQuantizationType[dtype.upper()])
+        params.type_k = params.type_v = int(gguf.GGMLQuantizationType[cache.upper()])
         params.n_threads = params.n_threads_batch = threads
         self.context = api.llama_init_from_model(self.model, params)
         self.vocab = api.llama_vocab_n_tokens(api.llama_model_get_vocab(self.model))
@@ -62,14 +63,22 @@ class LlamaCpp:
 
 
 class OpenVino:
-    def __init__(self, paths, dtype, threads, context):
+    def __init__(self, path, dtype, threads, context):
+        import openvino
         import openvino_genai
 
         self.api = openvino_genai
-        self.about = f"{package_version('openvino-genai')}; weights exported as f32, inference and cache precision {dtype}"
-        self.pipeline = openvino_genai.LLMPipeline(
-            paths["openvino"], "CPU", INFERENCE_NUM_THREADS=threads, INFERENCE_PRECISION_HINT=dtype, KV_CACHE_PRECISION=dtype
-        )
+        weights = {"q8_0": "int8", "q4_0": "int4"}.get(dtype, "f32")
+        settings = {"INFERENCE_PRECISION_HINT": dtype, "KV_CACHE_PRECISION": dtype} if weights == "f32" else {}
+        self.pipeline = openvino_genai.LLMPipeline(path, "CPU", INFERENCE_NUM_THREADS=threads, **settings)
+        self.about = f"{package_version('openvino-genai')}; weights exported as {weights}, "
+        if settings:
+            self.about += f"inference and cache precision {dtype}"
+        else:  # it chooses itself
+            default = lambda name: openvino.Core().get_property("CPU", name)
+            self.about += f"inference precision {default('INFERENCE_PRECISION_HINT').to_string()}, "
+            self.about += f"activations quantised in groups of {default('DYNAMIC_QUANTIZATION_GROUP_SIZE')}, "
+            self.about += f"{default('KV_CACHE_PRECISION').to_string()} cache"
 
     def generate(self, behind, prompt, n):
         import numpy
@@ -88,16 +97,15 @@ class OpenVino:
 
 
 class CTranslate2:
-    def __init__(self, paths, dtype, threads, context):
+    def __init__(self, path, dtype, threads, context):
         import ctranslate2
 
-        self.about = f"{package_version('ctranslate2')}; float32"
-        if dtype != "f32":
-            raise ValueError("CTranslate2 has no bf16 on CPUs")
+        compute = {"f32": "float32", "q8_0": "int8"}[dtype]  # on CPUs it has no others
+        self.about = f"{package_version('ctranslate2')}; {compute}"
         self.generator = ctranslate2.Generator(
-            str(paths["ctranslate2"]), device="cpu", inter_threads=1, intra_threads=threads, compute_type="float32"
+            str(path), device="cpu", inter_threads=1, intra_threads=threads, compute_type=compute
         )
-        self.tokens = json.loads((paths["ctranslate2"] / "vocabulary.json").read_text())
+        self.tokens = json.loads((path / "vocabulary.json").read_text())
 
     def generate(self, behind, prompt, n):
         assert not behind, "cannot tell the time of a part of a prompt"
@@ -111,7 +119,7 @@ class CTranslate2:
 
 
 class Transformers:
-    def __init__(self, paths, dtype, threads, context):
+    def __init__(self, path, dtype, threads, context):
         import torch
         import transformers
 
@@ -119,7 +127,7 @@ class Transformers:
         self.about = f"{package_version('transformers', 'torch')}; {dtype}"
         torch.set_num_threads(threads)
         self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            paths["hugging_face"], dtype={"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+            path, dtype={"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
         )
 
     def generate(self, behind, prompt, n):
@@ -144,11 +152,11 @@ WHOLE_PROMPTS = {"openvino-genai", "ctranslate2"}
 ENGINES = {"llama.cpp": LlamaCpp, "openvino-genai": OpenVino, "ctranslate2": CTranslate2, "transformers": Transformers}
 
 
-def serve(name, paths, dtype, threads, context):
+def serve(name, path, dtype, threads, context):
     """Answers requests until the input ends. What the engines print themselves goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    engine = ENGINES[name](paths, dtype, threads, context)
+    engine = ENGINES[name](path, dtype, threads, context)
     print(json.dumps({"about": engine.about}), file=answers, flush=True)
     for line in sys.stdin:
         request = json.loads(line)

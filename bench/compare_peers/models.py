@@ -19,6 +19,11 @@ SHAPES = {
         num_key_value_heads=2, vocab_size=4096, tie_word_embeddings=True, rope_theta=1e6,
     ),
 }  # fmt: skip
+# The quantised types: which of llama.cpp's mixtures of types a file is that has most of its weights in one.
+MIXTURES = {
+    "q8_0": "Q8_0", "q4_0": "Q4_0", "q4_1": "Q4_1", "q5_0": "Q5_0", "q5_1": "Q5_1", "q2_K": "Q2_K", "q3_K": "Q3_K_M",
+    "q4_K": "Q4_K_M", "q5_K": "Q5_K_M", "q6_K": "Q6_K", "iq4_nl": "IQ4_NL", "iq4_xs": "IQ4_XS",
+}  # fmt: skip
 
 
 def byte_characters():
@@ -77,7 +82,7 @@ def write_hugging_face(folder, shape):
 
 
 def write_gguf(folder, source, dtype):
-    """model.gguf with all matrices in `dtype` (f32, bf16, q8_0) and norms and biases in f32."""
+    """model.gguf with all matrices in `dtype` (f32, bf16, f16) and norms and biases in f32."""
     import gguf
     import numpy
     from safetensors import safe_open
@@ -128,14 +133,25 @@ def rope_theta(config):
     return config.get("rope_theta") or config["rope_parameters"]["rope_theta"]
 
 
+def quantise_gguf(folder, source, dtype):
+    """model.gguf as llama.cpp makes it of one in f32."""
+    import llama_cpp
+
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{MIXTURES[dtype]}")
+    files = [str(path / "model.gguf").encode() for path in (source, folder)]
+    if llama_cpp.llama_model_quantize(*files, params) != 0:
+        raise RuntimeError(f"llama.cpp cannot make {dtype} of {source}")
+
+
 def run(*command):
     subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
 
 
-def write_openvino(folder, source):
+def write_openvino(folder, source, weights):
     run(
         pathlib.Path(sys.executable).with_name("optimum-cli"), "export", "openvino", "-m", source,
-        "--task", "text-generation-with-past", "--weight-format", "fp32", folder,
+        "--task", "text-generation-with-past", "--weight-format", weights, folder,
     )  # fmt: skip
 
 
@@ -144,24 +160,40 @@ def write_ctranslate2(folder, source):
     run(converter, "--model", source, "--output_dir", folder, "--quantization", "float32", "--force")
 
 
-def make(folder, shape, engines, dtypes):
-    """Writes what these engines need and is missing in `folder`; returns the paths by format."""
+def folders(engine, dtype):
+    """The folder that an engine reads, and before it those that it is made of."""
+    if engine == "openvino-genai":
+        return ["hugging_face", {"q8_0": "openvino_int8", "q4_0": "openvino_int4"}.get(dtype, "openvino")]
+    if engine == "ctranslate2":
+        return ["hugging_face", "ctranslate2"]
+    if dtype in MIXTURES:
+        return ["hugging_face", "gguf_f32", f"gguf_{dtype}"]
+    return ["hugging_face", f"gguf_{dtype}"] if engine == "llama.cpp" else ["hugging_face"]
+
+
+def write(root, name):
+    path, source = root / name, root / "hugging_face"
+    kind, _, dtype = name.partition("_")
+    path.mkdir(parents=True, exist_ok=True)
+    if name == "hugging_face":
+        write_hugging_face(path, root.name)
+    elif kind == "openvino":
+        write_openvino(path, source, dtype or "fp32")
+    elif kind == "ctranslate2":
+        write_ctranslate2(path, source)
+    elif dtype in MIXTURES:
+        quantise_gguf(path, root / "gguf_f32", dtype)
+    else:
+        write_gguf(path, source, dtype)
+    (path / "complete").touch()
+
+
+def make(folder, shape, wanted):
+    """Writes what is missing in `folder` of what these pairs of engine and type need; returns the path of each."""
     root = pathlib.Path(folder) / shape
-    source = root / "hugging_face"
-    made = {"hugging_face": lambda path: write_hugging_face(path, shape)}
-    if "llama.cpp" in engines:
-        for dtype in dtypes:
-            made[f"gguf_{dtype}"] = lambda path, dtype=dtype: write_gguf(path, source, dtype)
-    if "openvino-genai" in engines:
-        made["openvino"] = lambda path: write_openvino(path, source)
-    if "ctranslate2" in engines and "f32" in dtypes:
-        made["ctranslate2"] = lambda path: write_ctranslate2(path, source)
-    for name, write in made.items():
-        path = root / name
-        if (path / "complete").exists():
-            continue
-        print(f"writing {path}", file=sys.stderr)
-        path.mkdir(parents=True, exist_ok=True)
-        write(path)
-        (path / "complete").touch()
-    return {name: root / name for name in made}
+    for engine, dtype in wanted:
+        for name in folders(engine, dtype):
+            if not (root / name / "complete").exists():
+                print(f"writing {root / name}", file=sys.stderr)
+                write(root, name)
+    return {(engine, dtype): root / folders(engine, dtype)[-1] for engine, dtype in wanted}
