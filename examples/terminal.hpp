@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <eigenlm/base/error.hpp>
+#include <initializer_list>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -39,12 +40,13 @@ inline void wait_for(int one, int other) {
         if (errno != EINTR) throw eigenlm::IoError("poll", std::strerror(errno));
 }
 
-/// SIGINT as something that can be waited for. No handler runs: the signal stays blocked, here and in all threads that
-/// are started later, so a program makes one of these before it starts any. Where it is not `wanted`, Ctrl-C ends the
-/// program as usual.
+/// SIGINT, or several signals, as something that can be waited for. No handler runs: the signals stay blocked, here and
+/// in all threads that are started later, so a program makes one of these before it starts any. Where they are not
+/// `wanted`, Ctrl-C ends the program as usual.
 class Interrupts {
   public:
-    explicit Interrupts(bool wanted) : fd_(wanted ? open() : -1) {}
+    explicit Interrupts(bool wanted, std::initializer_list<int> signals = {SIGINT})
+        : fd_(wanted ? open(signals) : -1) {}
 
     int fd() const { return fd_.get(); }
     /// Whether there was one since the last call.
@@ -54,10 +56,10 @@ class Interrupts {
     }
 
   private:
-    static int open() {
+    static int open(std::initializer_list<int> signals) {
         sigset_t set;
         sigemptyset(&set);
-        sigaddset(&set, SIGINT);
+        for (const int signal : signals) sigaddset(&set, signal);
         pthread_sigmask(SIG_BLOCK, &set, nullptr);
         const int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
         if (fd < 0) throw eigenlm::ResourceError("signalfd", std::strerror(errno));

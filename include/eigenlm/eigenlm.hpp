@@ -45,6 +45,9 @@
 #include "file/gguf_values.hpp"  // what GGUF files say beside tensors
 #include "file/gguf.hpp"         // names -> tensors, again
 #include "file/gguf_splits.hpp"  // the same, in several files
+#include "file/narrow.hpp"       // floats -> numbers and blocks
+#include "file/new_file.hpp"     // a file that appears whole or not at all
+#include "file/gguf_writer.hpp"  // tensors -> a GGUF file
 
 #include "jinja/text.hpp"        // characters as Python knows them
 #include "jinja/context.hpp"     // one rendering, and what it may use
@@ -79,6 +82,7 @@
 #include "tokenizer/tokenizer.hpp"       // text <-> ids
 #include "tokenizer/chat_template.hpp"   // a conversation -> text
 #include "tokenizer/stream_decoder.hpp"  // ids -> whole characters, as they come
+#include "tokenizer/write_gguf_tokenizer.hpp"  // tokenizer.json -> GGUF's metadata
 
 #include "kernels/cpu.hpp"       // levels
 #include "kernels/quantised_panels.hpp"  // quantised matrices as kernels read them
@@ -98,6 +102,7 @@
 #include "weights/gguf_tensors.hpp"  // GGUF's names
 #include "weights/rope_factors.hpp"  // GGUF's way to say Llama 3's scaling
 #include "weights/read_gguf_config.hpp"  // GGUF's metadata
+#include "weights/write_gguf_config.hpp"  // the shape of a model -> GGUF's metadata
 #include "weights/load.hpp"    // names -> packed matrices
 #include "weights/random.hpp"  // made-up weights, for measuring
 
@@ -127,3 +132,7 @@
 #include "generate/score.hpp"           // how likely a text is
 #include "generate/divergence.hpp"      // what two models differ in
 #include "generate/language_model.hpp"  // the front door
+
+#include "convert/plan.hpp"            // what a GGUF file is to hold
+#include "convert/plan_folder.hpp"     // a model folder as a GGUF file
+#include "convert/quantise_model.hpp"  // a whole model in another type

@@ -9,15 +9,15 @@
 namespace eigenlm::inline EIGENLM_ABI {
 
 /// What a report is about.
-enum class Stage { load, prefill, decode };
+enum class Stage { load, prefill, decode, quantise };
 
-/// "load", "prefill", "decode"
+/// "load", "prefill", "decode", "quantise"
 constexpr const char* to_string(Stage stage) {
-    constexpr const char* names[] = {"load", "prefill", "decode"};
+    constexpr const char* names[] = {"load", "prefill", "decode", "quantise"};
     return names[static_cast<int>(stage)];
 }
 
-/// `done` of `total` units: bytes for load, tokens for prefill and decode.
+/// `done` of `total` units: bytes for load and quantise, tokens for prefill and decode.
 struct Progress {
     Stage stage;        ///< what is being done
     std::size_t done;   ///< units so far

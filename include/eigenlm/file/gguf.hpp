@@ -79,6 +79,16 @@ inline constexpr GgufTensorType gguf_tensor_types[] = {
     {41, "Q1_0", 128, 18, {}},
 };
 
+/// What offsets of tensors are multiples of. Throws FormatError for what is no power of two up to 65,536.
+inline std::size_t gguf_alignment(const GgufMetadata& metadata) {
+    constexpr const char* key = "general.alignment";
+    constexpr std::int64_t by_default = 32, most = 1 << 16;
+    const auto alignment = static_cast<std::size_t>(metadata.integer_or(key, by_default, 1, most));
+    if (!std::has_single_bit(alignment))
+        throw FormatError(metadata.path(key), "expected a power of two, found " + std::to_string(alignment));
+    return alignment;
+}
+
 /// Whether `path` is a file that says it is GGUF, by its name or by its first bytes.
 inline bool is_gguf(const std::filesystem::path& path) {
     std::error_code ignored;
@@ -112,9 +122,16 @@ class GgufFile {
     void each_name(const F& f) const {
         for (const auto& [name, entry] : tensors_) f(name);
     }
+    /// All names in the order of the file.
+    std::vector<std::string> names() const {
+        std::vector<std::string> names(tensors_.size());
+        for (const auto& [name, entry] : tensors_) names[entry.number] = name;
+        return names;
+    }
 
   private:
     struct Entry {
+        std::size_t number = 0;  // in the order of the file
         const GgufTensorType* type = nullptr;
         std::vector<std::size_t> shape;
         std::size_t begin = 0, bytes = 0;  // begin: counted from data_begin_
@@ -125,7 +142,6 @@ class GgufFile {
     void read_value(Cursor& cursor, GgufValue& value, const std::string& where);
     void read_tensors(Cursor& cursor, std::uint64_t count);
     Entry read_entry(Cursor& cursor, const std::string& where);
-    std::size_t read_alignment() const;
     void check_places(const std::map<std::size_t, std::string_view>& by_begin) const;
 
     std::shared_ptr<const File> file_;  // tensors keep it open
@@ -231,7 +247,7 @@ EIGENLM_LARGE GgufFile::GgufFile(const std::filesystem::path& path)
     check("tensor_count", tensors, 25);     // a name of one byte, no dimension
     check("metadata_kv_count", pairs, 14);  // a key of one byte, a value of one
     read_metadata(cursor, pairs);
-    alignment_ = read_alignment();
+    alignment_ = gguf_alignment(metadata_);
     read_tensors(cursor, tensors);
 }
 
@@ -289,15 +305,6 @@ EIGENLM_LARGE void GgufFile::read_value(Cursor& cursor, GgufValue& value, const 
     }
 }
 
-EIGENLM_LARGE std::size_t GgufFile::read_alignment() const {
-    constexpr std::int64_t by_default = 32, most = 1 << 16;
-    const auto alignment = static_cast<std::size_t>(metadata_.integer_or("general.alignment", by_default, 1, most));
-    if (!std::has_single_bit(alignment))
-        throw FormatError(metadata_.path("general.alignment"),
-                          "expected a power of two, found " + std::to_string(alignment));
-    return alignment;
-}
-
 EIGENLM_LARGE GgufFile::Entry GgufFile::read_entry(Cursor& cursor, const std::string& where) {
     Entry entry;
     const auto dimensions = cursor.number<std::uint32_t>(where);
@@ -335,6 +342,7 @@ EIGENLM_LARGE void GgufFile::read_tensors(Cursor& cursor, std::uint64_t count) {
         if (name.empty()) throw FormatError(place + ".name", "empty");
         const std::string where = path() + ": " + name;
         const auto [it, is_new] = tensors_.emplace(std::move(name), read_entry(cursor, where));
+        it->second.number = static_cast<std::size_t>(i);
         if (!is_new) throw FormatError(where, "the same tensor again");
         if (const auto [other, free] = by_begin.emplace(it->second.begin, it->first); !free)
             throw FormatError(where, "begins where " + std::string(other->second) + " does");

@@ -25,6 +25,8 @@ class GgufFiles {
     const std::string& path() const { return files_.front().path(); }
     /// How many files there are.
     std::size_t file_count() const { return files_.size(); }
+    /// The files, in their own order.
+    const std::vector<GgufFile>& files() const { return files_; }
     /// Everything but the tensors.
     const GgufMetadata& metadata() const { return files_.front().metadata(); }
     /// Whether there is a tensor of that name.

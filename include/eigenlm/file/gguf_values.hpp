@@ -45,6 +45,37 @@ struct GgufValue {
     std::string bytes;
 };
 
+/// The type that numbers of a type of ours have in files.
+template <class T>
+inline constexpr GgufType gguf_type_of = std::same_as<T, float>           ? GgufType::f32
+                                         : std::same_as<T, bool>          ? GgufType::boolean
+                                         : std::same_as<T, std::int32_t>  ? GgufType::i32
+                                         : std::same_as<T, std::uint32_t> ? GgufType::u32
+                                                                          : GgufType::array;  // not a number's
+
+/// Values as files have them: a float, bool, std::int32_t or std::uint32_t; a text; numbers; texts, none so far.
+/// @{
+template <class T>
+GgufValue gguf_number(T number) {
+    static_assert(size_of(gguf_type_of<T>) == sizeof(T));
+    return {gguf_type_of<T>, {}, 1, std::string(reinterpret_cast<const char*>(&number), sizeof(T))};
+}
+inline GgufValue gguf_text(std::string_view text) { return {GgufType::string, {}, 1, std::string(text)}; }
+template <class T>
+GgufValue gguf_numbers(const std::vector<T>& numbers) {
+    GgufValue array{GgufType::array, gguf_type_of<T>, numbers.size(), {}};
+    for (const T number : numbers) array.bytes += gguf_number(number).bytes;
+    return array;
+}
+inline GgufValue gguf_texts() { return {GgufType::array, GgufType::string, 0, {}}; }
+/// @}
+/// Appends to an array of texts.
+inline void append_text(GgufValue& array, std::string_view text) {
+    const std::uint64_t length = text.size();
+    array.bytes.append(reinterpret_cast<const char*>(&length), sizeof(length)).append(text);
+    ++array.count;
+}
+
 /// What a file says beside its tensors.
 class GgufMetadata {
   public:
@@ -53,6 +84,12 @@ class GgufMetadata {
 
     /// False, with nothing changed, when the key is there already.
     bool insert(std::string key, GgufValue value) { return values_.emplace(std::move(key), std::move(value)).second; }
+    /// In place of what the key had, if it had anything.
+    void set(std::string key, GgufValue value) { values_.insert_or_assign(std::move(key), std::move(value)); }
+    /// Forgets the key, if it is there.
+    void erase(std::string_view key) {
+        if (const auto it = values_.find(key); it != values_.end()) values_.erase(it);
+    }
 
     /// The file.
     const std::string& where() const { return where_; }
@@ -94,9 +131,7 @@ class GgufMetadata {
     /// The array `key` of exactly this type: bool, std::int32_t or float.
     template <class T>
     std::vector<T> numbers(std::string_view key) const {
-        constexpr GgufType type = std::same_as<T, float>          ? GgufType::f32
-                                  : std::same_as<T, std::int32_t> ? GgufType::i32
-                                                                  : GgufType::boolean;
+        constexpr GgufType type = gguf_type_of<T>;
         static_assert(size_of(type) == sizeof(T));
         const GgufValue& value = require_array(key, type);
         std::vector<T> out(static_cast<std::size_t>(value.count));

@@ -43,7 +43,8 @@ struct ChatTemplateText {
     /// for others. The special tokens (bos_token, ...) are its own and those of special_tokens_map.json. Of a GGUF
     /// file: as from its metadata. Throws IoError and FormatError for these files.
     static std::optional<ChatTemplateText> read(const std::filesystem::path& path);
-    /// tokenizer.chat_template, with the names of the special tokens whose ids are there. Throws FormatError.
+    /// tokenizer.chat_template and the one with .tool_use behind it, with the names of the special tokens whose ids are
+    /// there. Throws FormatError.
     static std::optional<ChatTemplateText> read(const GgufMetadata& metadata);
     /// Those special tokens alone.
     /// @{
@@ -193,9 +194,11 @@ EIGENLM_LARGE nlohmann::ordered_json ChatTemplateText::read_special_tokens(const
 }
 
 EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const GgufMetadata& metadata) {
-    constexpr const char* key = "tokenizer.chat_template";
+    constexpr const char *key = "tokenizer.chat_template", *tools_key = "tokenizer.chat_template.tool_use";
     if (!metadata.has(key)) return std::nullopt;
-    return ChatTemplateText{metadata.path(key), metadata.string(key), std::nullopt, read_special_tokens(metadata)};
+    ChatTemplateText text{metadata.path(key), metadata.string(key), std::nullopt, read_special_tokens(metadata)};
+    if (metadata.has(tools_key)) text.with_tools = metadata.string(tools_key);
+    return text;
 }
 
 EIGENLM_LARGE std::optional<ChatTemplateText> ChatTemplateText::read(const std::filesystem::path& folder) {

@@ -42,6 +42,8 @@ class Normalizer {
     explicit Normalizer(std::vector<Step> steps, std::string where = "normalizer")
         : steps_(std::move(steps)), where_(std::move(where)) {}
 
+    /// In order.
+    const std::vector<Step>& steps() const { return steps_; }
     /// Whether a step does more than NFC.
     bool replaces() const {
         return std::any_of(steps_.begin(), steps_.end(), [](const Step& s) { return !std::holds_alternative<Nfc>(s); });

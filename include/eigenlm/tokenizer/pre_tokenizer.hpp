@@ -48,6 +48,9 @@ class PreTokenizer {
     /// These steps.
     explicit PreTokenizer(std::vector<Step> steps) : steps_(std::move(steps)) {}
 
+    /// In order.
+    const std::vector<Step>& steps() const { return steps_; }
+
     /// Calls piece(std::string_view), never with an empty one, for the pieces of `text` in order. `at_start`: whether
     /// it is the beginning of what a caller gave, before added tokens were cut out.
     template <class Piece>

@@ -79,14 +79,10 @@ inline bool has_use_for(const ModelConfig& config, std::string_view theirs) {
     return std::ranges::any_of(gguf_layer_names, [&](const auto& name) { return name.theirs == part->second; });
 }
 
-/// `tensor`, whose rows a converter has put into pairs for llama.cpp's way to rotate: row i of the first half of a head
-/// and row i of its second half stand side by side. They are read in the order that they had before.
-inline Tensor with_halves_apart(Tensor tensor, std::size_t heads) {
-    const std::size_t rows = tensor.shape.front(), head_dim = rows / heads, cols = tensor.size() / rows;
-    const auto place = [head_dim](std::size_t row) {
-        const std::size_t within = row % head_dim, half = head_dim / 2;
-        return row - within + within % half * 2 + within / half;
-    };
+/// `tensor`, whose row `r` is the one that was row place(r).
+template <class Place>
+Tensor with_rows_moved(Tensor tensor, const Place& place) {
+    const std::size_t cols = tensor.size() / tensor.shape.front();
     tensor.read_bytes = [inner = std::move(tensor.read_bytes), dtype = tensor.dtype, cols, place](
                             std::size_t first, std::span<std::byte> out) {
         while (!out.empty()) {
@@ -98,6 +94,32 @@ inline Tensor with_halves_apart(Tensor tensor, std::size_t heads) {
         }
     };
     return tensor;
+}
+
+/// `tensor`, whose rows a converter has put into pairs for llama.cpp's way to rotate: row i of the first half of a head
+/// and row i of its second half stand side by side. They are read in the order that they had before.
+inline Tensor with_halves_apart(Tensor tensor, std::size_t heads) {
+    const std::size_t head_dim = tensor.shape.front() / heads;
+    return with_rows_moved(std::move(tensor), [head_dim](std::size_t row) {
+        const std::size_t within = row % head_dim, half = head_dim / 2;
+        return row - within + within % half * 2 + within / half;
+    });
+}
+/// What a converter does, the inverse of that.
+inline Tensor with_halves_in_pairs(Tensor tensor, std::size_t heads) {
+    const std::size_t head_dim = tensor.shape.front() / heads;
+    return with_rows_moved(std::move(tensor), [head_dim](std::size_t row) {
+        const std::size_t within = row % head_dim, half = head_dim / 2;
+        return row - within + within / 2 + within % 2 * half;
+    });
+}
+
+/// How many heads' rows converters put into pairs in a tensor of names.hpp: they do so for the architecture llama,
+/// which is llama and mistral here; 0 for other tensors.
+inline std::size_t heads_put_into_pairs(const ModelConfig& config, std::string_view ours) {
+    if (config.family != ModelFamily::llama && config.family != ModelFamily::mistral) return 0;
+    if (ours.ends_with("self_attn.q_proj.weight")) return config.num_heads;
+    return ours.ends_with("self_attn.k_proj.weight") ? config.num_kv_heads : 0;
 }
 
 }  // namespace detail
@@ -127,18 +149,11 @@ class GgufTensors final : public TensorSource {
         Tensor found = files_.tensor(theirs ? *theirs : std::string(name));
         if (!std::ranges::equal(found.shape, shape))
             throw FormatError(found.where, "expected shape " + to_string(shape) + ", found " + to_string(found.shape));
-        const std::size_t heads = heads_put_into_pairs(name);
+        const std::size_t heads = detail::heads_put_into_pairs(config_, name);
         return heads == 0 ? found : detail::with_halves_apart(std::move(found), heads);
     }
 
   private:
-    /// Converters do so for the architecture llama, which is llama and mistral here; 0 for other tensors.
-    std::size_t heads_put_into_pairs(std::string_view name) const {
-        if (config_.family != ModelFamily::llama && config_.family != ModelFamily::mistral) return 0;
-        if (name.ends_with("self_attn.q_proj.weight")) return config_.num_heads;
-        return name.ends_with("self_attn.k_proj.weight") ? config_.num_kv_heads : 0;
-    }
-
     const GgufFiles& files_;
     const ModelConfig& config_;
 };

@@ -68,4 +68,29 @@ void each_matrix(const ModelConfig& config, const F& f) {
     if (!config.tie_word_embeddings) f(head_names(config), config.vocab_size, config.hidden_size);
 }
 
+/// Calls f(name, shape) for every tensor that a model's family has, matrices and vectors, in the order of the model.
+template <class F>
+void each_tensor(const ModelConfig& config, const F& f) {
+    const auto matrices = [&f](const TensorNames& names, std::size_t inputs) {
+        for (const TensorName& t : names) f(t.name, std::vector{t.rows, inputs});
+    };
+    const auto vectors = [&f](const TensorNames& names) {
+        for (const TensorName& t : names) f(t.name, std::vector{t.rows});
+    };
+    matrices(embedding_names(config), config.hidden_size);
+    for (std::size_t l = 0; l < config.num_layers; ++l) {
+        const LayerNames names = layer_names(config, l);
+        vectors(names.attention_norm);
+        matrices(names.qkv, config.hidden_size);
+        if (config.family == ModelFamily::qwen2) vectors(names.qkv_bias);
+        if (config.family == ModelFamily::qwen3) vectors(names.q_norm), vectors(names.k_norm);
+        matrices(names.attention_output, config.query_size());
+        vectors(names.mlp_norm);
+        matrices(names.gate_up, config.hidden_size);
+        matrices(names.down, config.intermediate_size);
+    }
+    vectors(final_norm_names(config));
+    if (!config.tie_word_embeddings) matrices(head_names(config), config.hidden_size);
+}
+
 }  // namespace eigenlm::inline EIGENLM_ABI
