@@ -44,6 +44,14 @@ class GgufTokenizerWriter {
         return std::string_view(json_.vocab.arena).substr(entry.offset, entry.length);
     }
 
+    bool is_added(TokenId id) const { return parts_.added.find(id) != nullptr; }
+    /// "<0x0A>"
+    static bool is_byte_name(std::string_view text) {
+        constexpr std::string_view digits = "0123456789ABCDEF";
+        return text.size() == 6 && text.starts_with("<0x") && text[5] == '>' && digits.find(text[3]) != digits.npos &&
+               digits.find(text[4]) != digits.npos;
+    }
+
     std::string_view pre_name() const;
     bool is_sentence_piece(bool prefix) const;
     void write_tokens(Symbols symbols) const;
@@ -67,6 +75,7 @@ EIGENLM_LARGE Tokenizer GgufTokenizerWriter::write() {
     const Symbols symbols = parts_.bpe.symbols();
     const bool bytes = symbols == Symbols::bytes;
     out_.set("tokenizer.ggml.model", gguf_text(bytes ? "gpt2" : "llama"));
+    write_tokens(symbols);
     if (bytes) {
         out_.set("tokenizer.ggml.pre", gguf_text(pre_name()));
         write_merges();
@@ -80,7 +89,6 @@ EIGENLM_LARGE Tokenizer GgufTokenizerWriter::write() {
         out_.set("tokenizer.ggml.add_space_prefix", gguf_number(prefix));
         write_scores();
     }
-    write_tokens(symbols);
     write_frame();
     try {
         const Tokenizer found(read_gguf_tokenizer(out_));
@@ -145,8 +153,7 @@ EIGENLM_LARGE void GgufTokenizerWriter::write_tokens(Symbols symbols) const {
     };
     for (const auto& entry : json_.vocab.entries) {
         const std::string_view text = written(entry);
-        const bool is_byte = symbols == Symbols::characters && text.size() == 6 && text.starts_with("<0x");
-        set(entry.id, text, is_byte ? byte : normal);
+        set(entry.id, text, symbols == Symbols::characters && is_byte_name(text) ? byte : normal);
     }
     const std::string unk = JsonObject(json_.tree, where_).object("model")->string_or("unk_token", "");
     for (const AddedToken& token : parts_.added.all()) {
@@ -195,24 +202,23 @@ EIGENLM_LARGE void GgufTokenizerWriter::write_scores() const {
         const std::string_view whole = rest.substr(0, std::size_t{left} + right);
         rest.remove_prefix(whole.size());
         const TokenId id = vocab.find(whole);
-        const bool added = parts_.added.find(id) != nullptr || parts_.added.find(vocab.find(whole.substr(0, left))) ||
-                           parts_.added.find(vocab.find(whole.substr(left)));
-        if (added && whole.find(word_begin) == whole.npos) continue;  // its text is cut out before anything is merged
         const auto at = static_cast<std::size_t>(id);
-        if (added || (id != last && merges[at] != 0) || at >= vocab_size_)
+        const bool added =
+            is_added(id) || is_added(vocab.find(whole.substr(0, left))) || is_added(vocab.find(whole.substr(left)));
+        if (added && whole.find(word_begin) == whole.npos) continue;  // its text is cut out before anything is merged
+        if (added || (id != last && merges[at] != 0))
             refuse("model.merges", "a merge that makes " + json_excerpt(whole) + " where it stands");
         if (id != last) scores[at] = score -= 1;
         last = id;
         ++merges[at];
     }
     for (const auto& entry : json_.vocab.entries) {
-        const std::string_view text = written(entry);
-        if (parts_.added.find(entry.id) != nullptr || static_cast<std::size_t>(entry.id) >= vocab_size_) continue;
-        if (const std::size_t ways = ways_to_merge(text); ways != merges[static_cast<std::size_t>(entry.id)])
-            refuse("model.merges", json_excerpt(text) + ", which " + std::to_string(ways) +
-                                       " pairs of tokens spell and " +
-                                       std::to_string(merges[static_cast<std::size_t>(entry.id)]) + " merges make,");
-        if (merges[static_cast<std::size_t>(entry.id)] == 0) scores[static_cast<std::size_t>(entry.id)] = score - 1;
+        if (is_added(entry.id)) continue;
+        const auto at = static_cast<std::size_t>(entry.id);
+        if (const std::size_t ways = ways_to_merge(written(entry)); ways != merges[at])
+            refuse("model.merges", json_excerpt(written(entry)) + ", which " + std::to_string(ways) +
+                                       " pairs of tokens spell and " + std::to_string(merges[at]) + " merges make,");
+        if (merges[at] == 0) scores[at] = score - 1;
     }
     out_.set("tokenizer.ggml.scores", gguf_numbers(scores));
 }
@@ -221,10 +227,10 @@ EIGENLM_LARGE void GgufTokenizerWriter::write_scores() const {
 EIGENLM_LARGE std::size_t GgufTokenizerWriter::ways_to_merge(std::string_view text) const {
     const Vocab& vocab = parts_.bpe.vocab();
     if (text.size() > longest_token) refuse("model.vocab", "a token of more than 1024 bytes");
-    if (text.size() == 6 && text.starts_with("<0x")) return 0;
+    if (is_byte_name(text)) return 0;
     const auto is_part = [&](std::string_view part) {
         const TokenId id = vocab.find(part);
-        return id != no_token && parts_.added.find(id) == nullptr;
+        return id != no_token && !is_added(id);
     };
     std::size_t ways = 0;
     for (std::size_t cut = 1; cut < text.size(); ++cut)
