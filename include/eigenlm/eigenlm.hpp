@@ -97,7 +97,6 @@
 #include "weights/layer.hpp"   // all of a model's
 #include "weights/names.hpp"   // what checkpoints call them
 #include "weights/quantised_types.hpp"   // which type each matrix takes
-#include "weights/narrow.hpp"            // floats -> numbers of any type
 #include "weights/read_config.hpp"  // config.json
 #include "weights/gguf_tensors.hpp"  // GGUF's names
 #include "weights/rope_factors.hpp"  // GGUF's way to say Llama 3's scaling

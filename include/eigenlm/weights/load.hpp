@@ -13,9 +13,9 @@
 #include "../base/memory.hpp"
 #include "../base/parallel.hpp"
 #include "../base/progress.hpp"
+#include "../file/narrow.hpp"
 #include "layer.hpp"
 #include "names.hpp"
-#include "narrow.hpp"
 #include "quantised_types.hpp"
 
 namespace eigenlm::inline EIGENLM_ABI {
@@ -244,7 +244,11 @@ class WeightLoader {
         staging.wide.resize(count);
         staging.narrow.resize(bytes_of(dtype, count));
         widen(tensor.dtype, staging.bytes, staging.wide);
-        narrow(tensor.where, dtype, staging.wide, staging.narrow);
+        try {
+            narrow(dtype, staging.wide, staging.narrow);
+        } catch (const UnsupportedError& e) {
+            throw UnsupportedError(tensor.where, e.what());
+        }
         staging.bytes.swap(staging.narrow);
     }
 
