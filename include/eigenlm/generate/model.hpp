@@ -97,6 +97,8 @@ std::unique_ptr<const AnyTransformer> Model::make_as(const ModelConfig& config, 
                                                      const ModelOptions& options) {
     const StoredType stored = stored_type(config, source);
     const WeightType type = options.dtype ? *options.dtype : stored.type;
+    if (std::ranges::find(all_weight_types, type) == std::end(all_weight_types))
+        throw UnsupportedError("dtype", "unknown weight type");
     if (is_quantised(type) || (!options.dtype && !stored.of_all))
         return make_as<Arch, Quantised>(config, source, options);
     if (type == WeightType::bf16) return make_as<Arch, Bf16>(config, source, options);

@@ -18,9 +18,14 @@ inline constexpr std::size_t quantised_chunk = 32;
 
 /// A format's panels. A weight is scale * (code - zero), and, where there is a least value, that plus or minus it.
 struct PanelFormat {
-    /// Where a unit's parts begin, and how long it is: in bytes.
+    /// Where a unit's parts begin, and how long they are: in bytes.
     struct Offsets {
-        std::size_t scales, minima, codes, upper, chunk_bytes, unit_bytes;
+        std::size_t scales;       ///< of the groups
+        std::size_t minima;       ///< their least values
+        std::size_t codes;        ///< of the first 32 inputs
+        std::size_t upper;        ///< the second plane, from where their codes begin
+        std::size_t chunk_bytes;  ///< codes of 32 inputs
+        std::size_t unit_bytes;   ///< everything
     };
 
     std::size_t unit = 64;    ///< inputs
