@@ -114,7 +114,8 @@ class LanguageModel {
 
 /// Loads a Hugging Face model folder: config.json, tokenizer.json, model.safetensors (or model.safetensors.index.json
 /// and the files it names) and, where they are there, generation_config.json and the chat template. Or a GGUF file, or
-/// all of them where it is one of several; quantised weights become f32, or what options.dtype says. Throws IoError,
+/// all of them where it is one of several; weights stay as they are, each matrix in its own type, unless
+/// options.dtype says otherwise. Throws IoError,
 /// FormatError or UnsupportedError, naming file and field, for what cannot be used; ResourceError when memory does not
 /// suffice; CancelledError when options.cancel asked for it. A broken chat template is LanguageModel::chat_template's
 /// to throw.

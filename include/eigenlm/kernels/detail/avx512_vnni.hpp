@@ -14,6 +14,13 @@ namespace eigenlm::inline EIGENLM_ABI::detail::avx512_vnni {
 
 using namespace avx512;
 
+// What compilers' shifts of 16-bit lanes take.
+#if defined(__clang__)
+using Count = unsigned;
+#else
+using Count = int;
+#endif
+
 /// 64 bytes: four of each of 16 outputs, and what is done with them.
 /// @{
 struct Bytes {
@@ -25,11 +32,11 @@ inline Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
 inline void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v.v); }
 inline Bytes shift_right_and(Bytes v, int count, int mask) {
     const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
-    return _mm512_and_si512(_mm512_srli_epi16(v.v, static_cast<unsigned>(count)), m);
+    return _mm512_and_si512(_mm512_srli_epi16(v.v, static_cast<Count>(count)), m);
 }
 inline Bytes shift_left_and(Bytes v, int count, int mask) {
     const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
-    return _mm512_and_si512(_mm512_slli_epi16(v.v, static_cast<unsigned>(count)), m);
+    return _mm512_and_si512(_mm512_slli_epi16(v.v, static_cast<Count>(count)), m);
 }
 inline Bytes join(Bytes x, Bytes y) { return _mm512_or_si512(x.v, y.v); }
 inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
