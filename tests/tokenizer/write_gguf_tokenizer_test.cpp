@@ -131,6 +131,8 @@ TEST(WriteGgufTokenizer, TypesAndHolesAreThoseOfConverters) {
     EXPECT_FALSE(metadata.boolean_or("tokenizer.ggml.add_eos_token", true));
     EXPECT_TRUE(metadata.boolean_or("tokenizer.ggml.add_space_prefix", false));
     EXPECT_EQ(metadata.integer("tokenizer.ggml.bos_token_id", 0, 1000), 1);
+    EXPECT_EQ(metadata.integer("tokenizer.ggml.unknown_token_id", 0, 1000), 0);
+    EXPECT_EQ(metadata.numbers<float>("tokenizer.ggml.scores")[3], 0);
 }
 
 TEST(WriteGgufTokenizer, WithoutASpaceInFront) {

@@ -39,6 +39,7 @@ class FolderPlanner {
   private:
     static constexpr const char* eos_key = "tokenizer.ggml.eos_token_id";
     static constexpr const char* bos_key = "tokenizer.ggml.bos_token_id";
+    static constexpr const char* unknown_key = "tokenizer.ggml.unknown_token_id";
 
     void write_name();
     std::optional<Tokenizer> write_tokenizer();
@@ -110,7 +111,8 @@ EIGENLM_LARGE void FolderPlanner::write_special_ids(const std::optional<Tokenize
     };
     if (!plan_.metadata.has(bos_key))
         if (const auto bos = named("bos_token") ? named("bos_token") : defaults.bos_token_id) set_id(bos_key, *bos);
-    if (const auto unknown = named("unk_token")) set_id("tokenizer.ggml.unknown_token_id", *unknown);
+    if (const auto unknown = named("unk_token"); unknown && !plan_.metadata.has(unknown_key))
+        set_id(unknown_key, *unknown);
     if (const auto padding = named("pad_token")) set_id("tokenizer.ggml.padding_token_id", *padding);
     write_ends(defaults.eos_token_ids, named("eos_token"));
 }

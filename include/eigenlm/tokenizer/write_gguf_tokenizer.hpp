@@ -158,6 +158,8 @@ EIGENLM_LARGE void GgufTokenizerWriter::write_tokens(Symbols symbols) const {
     const std::string unk = JsonObject(json_.tree, where_).object("model")->string_or("unk_token", "");
     for (const AddedToken& token : parts_.added.all()) {
         check_added(token);
+        if (token.content == unk)
+            out_.set("tokenizer.ggml.unknown_token_id", gguf_number(static_cast<std::uint32_t>(token.id)));
         set(token.id, token.content, !token.special ? user_defined : token.content == unk ? unknown : control);
     }
     GgufValue list = gguf_texts();
@@ -218,7 +220,7 @@ EIGENLM_LARGE void GgufTokenizerWriter::write_scores() const {
         if (const std::size_t ways = ways_to_merge(written(entry)); ways != merges[at])
             refuse("model.merges", json_excerpt(written(entry)) + ", which " + std::to_string(ways) +
                                        " pairs of tokens spell and " + std::to_string(merges[at]) + " merges make,");
-        if (merges[at] == 0) scores[at] = score - 1;
+        if (merges[at] == 0 && !is_byte_name(written(entry))) scores[at] = score - 1;
     }
     out_.set("tokenizer.ggml.scores", gguf_numbers(scores));
 }
