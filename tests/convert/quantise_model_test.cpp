@@ -267,7 +267,7 @@ TEST(QuantiseModel, KeysThatNobodyKnowsAreKept) {
 TEST(QuantiseModel, ThreadsChangeNothing) {
     const support::TemporaryFolder folder;
     std::set<std::string> files;
-    for (const std::size_t threads : {1, 2, 5}) {
+    for (const std::size_t threads : {1u, 2u, 5u}) {
         eigenlm::quantise_model(support::tiny_dir(), folder / "x.gguf", {.type = Dtype::q4_0, .threads = threads});
         files.insert(folder.read("x.gguf"));
     }
