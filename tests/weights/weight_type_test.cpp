@@ -72,6 +72,26 @@ TEST(WeightType, ConvertsWithoutLossWhereItCan) {
     }
 }
 
+// Products of bf16 weights round their inputs, and gates and ups in bf16 what they make: not where the next one is f32.
+TEST(WeightType, RoundsNothingBetweenGatesAndAnF32Product) {
+    const ModelFolder mixed;
+    convert(mixed, [](const std::string& name) {
+        return name.find("gate_proj") != std::string::npos || name.find("up_proj") != std::string::npos ? "BF16"
+                                                                                                        : "F32";
+    });
+    const auto checkpoint = eigenlm::Checkpoint::open(mixed.path());
+    const std::vector<eigenlm::TokenId> text = {1, 2, 3, 4, 5};
+    for (const eigenlm::Isa isa : eigenlm::available_isas()) {
+        const auto logits = [&](std::optional<WeightType> dtype) {
+            return support::all_logits(
+                std::make_shared<const eigenlm::Model>(support::config_of(checkpoint), checkpoint.tensors(),
+                                                       eigenlm::ModelOptions{.threads = 1, .isa = isa, .dtype = dtype}),
+                text, eigenlm::CacheType::f32);
+        };
+        EXPECT_EQ(logits(std::nullopt), logits(WeightType::f32)) << to_string(isa);
+    }
+}
+
 TEST(WeightType, HoldsSixteenBitWeightsInTwoBytes) {
     const auto bytes = [](WeightType dtype) {
         return support::load_model(support::golden_dir("long"),

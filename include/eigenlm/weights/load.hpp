@@ -8,6 +8,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "../base/memory.hpp"
@@ -165,7 +166,17 @@ class WeightLoader {
         std::vector<Dtype> types;
         for (const TensorName& t : names)
             types.push_back(dtype_of_numbers(names, source_.tensor(t.name, std::array{t.rows, inputs})));
+        // A bf16 product of gates and ups rounds what it makes of them, as the input of another bf16 product.
+        if (in_turn(names) && types[0] == Dtype::bf16 && type_of_down(names, inputs) != Dtype::bf16)
+            types.assign(types.size(), Dtype::f32);
         return parts_of(types, names, outputs, in_turn(names), options_.layout);
+    }
+    /// The stored type of the matrix behind these gates and ups, which have so many inputs.
+    Dtype type_of_down(const TensorNames& gate_up, std::size_t inputs) const {
+        constexpr std::string_view gate = "gate_proj.weight";
+        std::string name = gate_up.front().name;
+        name.replace(name.size() - gate.size(), gate.size(), "down_proj.weight");
+        return source_.tensor(name, std::array{inputs, gate_up.front().rows}).dtype;
     }
     std::size_t packed_bytes(const TensorNames& names, std::size_t outputs, std::size_t inputs) const {
         if constexpr (quantised)
