@@ -2,8 +2,9 @@
 // How a quantised weight matrix lies in memory, and the inputs of its products.
 //
 // 16 outputs side by side make a panel, as in other matrices. A panel is a row of units of 64 or 256 inputs; a unit
-// holds the 16 outputs' scales and then, for every 32 inputs, their codes in planes of whole bits: four codes of an
-// output side by side, 16 outputs side by side, so that 64 bytes are what an instruction multiplies with four inputs.
+// holds the 16 outputs' scales and then, for every 32 inputs, their codes in lines of 64 bytes: four codes of an output
+// side by side, 16 outputs side by side, so that a line is what an instruction multiplies with four inputs; and as many
+// fours above each other as a byte has room for. What room is left holds the bits of the last fours.
 // Nothing is rounded or lost: the numbers are those of the files' blocks in another order.
 #include <cstddef>
 #include <cstdint>
@@ -23,15 +24,13 @@ struct PanelFormat {
         std::size_t scales;       ///< of the groups
         std::size_t minima;       ///< their least values
         std::size_t codes;        ///< of the first 32 inputs
-        std::size_t upper;        ///< the second plane, from where their codes begin
         std::size_t chunk_bytes;  ///< codes of 32 inputs
         std::size_t unit_bytes;   ///< everything
     };
 
     std::size_t unit = 64;    ///< inputs
     std::size_t group = 32;   ///< inputs that share a scale: 32 or 16
-    int bits = 4;             ///< of the plane of codes: 8, 4 or 2
-    int upper_bits = 0;       ///< of a second plane, above those: 2, 1 or none
+    int bits = 4;             ///< of a code: 8 or 2 to 6; also the lines that 32 inputs' codes take
     int zero_shift = -1;      ///< codes stand for numbers around 2^zero_shift; -1: from 0 on
     bool table = false;       ///< codes are places in a table
     bool minimum = false;     ///< there are least values
@@ -40,10 +39,6 @@ struct PanelFormat {
 
     /// Groups of a unit.
     constexpr std::size_t groups() const { return unit / group; }
-    /// Bytes of one plane of 32 inputs.
-    static constexpr std::size_t plane_bytes(int plane_bits) {
-        return static_cast<std::size_t>(plane_bits) * quantised_chunk * lanes / 8;
-    }
     /// Where everything is. One level: [groups][16] halfs of scales, the same of least values. Two levels: [16] halfs
     /// of scales, [16] halfs of least values (or nothing), [groups][16] bytes of scales, [groups][16] of least values.
     constexpr Offsets offsets() const {
@@ -51,8 +46,7 @@ struct PanelFormat {
         o.scales = two_levels ? 64 : 0;
         o.minima = o.scales + groups() * lanes * (two_levels ? 1 : 2);
         o.codes = o.minima + (minimum && !nibbles ? groups() * lanes * (two_levels ? 1 : 2) : 0);
-        o.upper = plane_bytes(bits);
-        o.chunk_bytes = o.upper + plane_bytes(upper_bits);
+        o.chunk_bytes = static_cast<std::size_t>(bits) * quantised_chunk * lanes / 8;
         o.unit_bytes = o.codes + unit / quantised_chunk * o.chunk_bytes;
         return o;
     }
@@ -70,19 +64,19 @@ constexpr PanelFormat panel_format(Dtype dtype) {
         case Dtype::q4_1:
             return {.minimum = true};
         case Dtype::q5_0:
-            return {.upper_bits = 1, .zero_shift = 4};
+            return {.bits = 5, .zero_shift = 4};
         case Dtype::q5_1:
-            return {.upper_bits = 1, .minimum = true};
+            return {.bits = 5, .minimum = true};
         case Dtype::q2_k:
             return {.unit = 256, .group = 16, .bits = 2, .minimum = true, .two_levels = true, .nibbles = true};
         case Dtype::q3_k:
-            return {.unit = 256, .group = 16, .bits = 2, .upper_bits = 1, .zero_shift = 2, .two_levels = true};
+            return {.unit = 256, .group = 16, .bits = 3, .zero_shift = 2, .two_levels = true};
         case Dtype::q4_k:
             return {.unit = 256, .minimum = true, .two_levels = true};
         case Dtype::q5_k:
-            return {.unit = 256, .upper_bits = 1, .minimum = true, .two_levels = true};
+            return {.unit = 256, .bits = 5, .minimum = true, .two_levels = true};
         case Dtype::q6_k:
-            return {.unit = 256, .group = 16, .upper_bits = 2, .zero_shift = 5, .two_levels = true};
+            return {.unit = 256, .group = 16, .bits = 6, .zero_shift = 5, .two_levels = true};
         case Dtype::iq4_nl:
             return {.zero_shift = 7, .table = true};
         case Dtype::iq4_xs:
@@ -94,6 +88,22 @@ constexpr PanelFormat panel_format(Dtype dtype) {
             break;
     }
     return {};
+}
+
+/// Bits of a code that lie together.
+struct CodeBits {
+    std::size_t line;  ///< of the 32 inputs' ones
+    int from;          ///< where in its bytes
+    int count;         ///< how many
+};
+/// Where the codes of inputs 4 `four` to 4 `four` + 3 of 32 are, from their bit number `bit` on. (3 bits: fours 0 to 2
+/// at the bottom of three lines, 3 to 5 above them, and of the two bits that are left on top of each line, the first
+/// three are four 6, the others four 7.)
+constexpr CodeBits code_bits(int bits, std::size_t four, int bit) {
+    const int whole = 8 / bits, left = 8 - whole * bits, n = static_cast<int>(four);
+    if (n < whole * bits) return {static_cast<std::size_t>(n % bits), n / bits * bits + bit, bits - bit};
+    const int at = (n - whole * bits) * bits + bit, within = at % left, there = left - within;
+    return {static_cast<std::size_t>(at / left), whole * bits + within, there < bits - bit ? there : bits - bit};
 }
 
 /// What the codes of formats with a table stand for, 128 above.

@@ -80,10 +80,8 @@ class QuantisedMatrix {
             std::uint8_t codes[256];
             detail::codes_of(block, codes);
             std::byte* chunk = to + f.offsets().codes + k % f.unit / quantised_chunk * f.offsets().chunk_bytes;
-            for (std::size_t i = 0; i < elements; i += quantised_chunk, chunk += f.offsets().chunk_bytes) {
-                set_plane(f.bits, 0, codes + i, chunk, lane);
-                if (f.upper_bits != 0) set_plane(f.upper_bits, f.bits, codes + i, chunk + f.offsets().upper, lane);
-            }
+            for (std::size_t i = 0; i < elements; i += quantised_chunk, chunk += f.offsets().chunk_bytes)
+                set_codes(f.bits, codes + i, chunk, lane);
         }
     }
 
@@ -109,22 +107,31 @@ class QuantisedMatrix {
         }
     }
 
-    /// `bits` bits, from bit `from` on, of an output's 32 codes. Of the plane's 64 bytes number v, an output has four:
-    /// they hold the codes of inputs 4 v to 4 v + 3, those of as many inputs behind all the plane's, and so on.
-    static void set_plane(int bits, int from, const std::uint8_t* codes, std::byte* plane, std::size_t lane) {
-        const auto vectors = static_cast<std::size_t>(bits);
-        for (std::size_t v = 0; v < vectors; ++v)
-            for (std::size_t i = 0; i < 4; ++i) {
-                int byte = 0;
-                for (std::size_t step = v, at = 0; step < quantised_chunk / 4; step += vectors, at += vectors)
-                    byte |= (codes[4 * step + i] >> from & ((1 << bits) - 1)) << at;
-                plane[v * 64 + lane * 4 + i] = static_cast<std::byte>(byte);
-            }
+    /// visit(the byte, `from` and `count` of its bits, `bit`): the places of bits of input `k`'s code, from its bit
+    /// number `bit` on.
+    template <class Byte, class Visit>
+    static void each_code_bits(int bits, Byte* chunk, std::size_t lane, std::size_t k, const Visit& visit) {
+        for (int bit = 0; bit < bits;) {
+            const CodeBits at = code_bits(bits, k / 4, bit);
+            visit(chunk[at.line * 64 + lane * 4 + k % 4], at, bit);
+            bit += at.count;
+        }
     }
-    static int get_plane(int bits, const std::byte* plane, std::size_t lane, std::size_t k) {
-        const std::size_t vectors = static_cast<std::size_t>(bits), step = k / 4;
-        const auto byte = static_cast<int>(plane[step % vectors * 64 + lane * 4 + k % 4]);
-        return byte >> step / vectors * vectors & ((1 << bits) - 1);
+    /// An output's 32 codes.
+    static void set_codes(int bits, const std::uint8_t* codes, std::byte* chunk, std::size_t lane) {
+        for (std::size_t k = 0; k < quantised_chunk; ++k)
+            each_code_bits(bits, chunk, lane, k, [&](std::byte& byte, CodeBits at, int bit) {
+                const int mask = (1 << at.count) - 1;
+                byte &= static_cast<std::byte>(~(mask << at.from));
+                byte |= static_cast<std::byte>((codes[k] >> bit & mask) << at.from);
+            });
+    }
+    static int get_code(int bits, const std::byte* chunk, std::size_t lane, std::size_t k) {
+        int code = 0;
+        each_code_bits(bits, chunk, lane, k, [&](std::byte byte, CodeBits at, int bit) {
+            code |= (static_cast<int>(byte) >> at.from & ((1 << at.count) - 1)) << bit;
+        });
+        return code;
     }
 
     /// 32 weights of a unit, from its input number `k` on.
@@ -134,8 +141,7 @@ class QuantisedMatrix {
         const float zero = f.zero_shift < 0 ? 0.0f : static_cast<float>(1 << f.zero_shift);
         for (std::size_t i = 0; i < quantised_chunk; ++i) {
             const auto [scale, least] = get_scales(f, unit, lane, (k + i) / f.group);
-            int code = get_plane(f.bits, chunk, lane, i);
-            if (f.upper_bits != 0) code |= get_plane(f.upper_bits, chunk + o.upper, lane, i) << f.bits;
+            int code = get_code(f.bits, chunk, lane, i);
             if (f.table) code = code_table[code];
             const float product = scale * (static_cast<float>(code) - zero);
             out[i] = !f.minimum ? product : f.two_levels ? product - least : product + least;

@@ -159,15 +159,20 @@ inline void store_bytes(void* p, Bytes v) {
     _mm256_storeu_si256(to, v.a);
     _mm256_storeu_si256(to + 1, v.b);
 }
-inline Bytes shift_right_and(Bytes v, int count, int mask) {
-    const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
-    return {_mm256_and_si256(_mm256_srli_epi16(v.a, count), m), _mm256_and_si256(_mm256_srli_epi16(v.b, count), m)};
+/// v >> count & mask (a negative count: to the left), and that joined to x. What comes from a neighbour is masked off.
+/// @{
+inline __m256i shifted(__m256i v, int count) {
+    return count > 0 ? _mm256_srli_epi16(v, count) : count < 0 ? _mm256_slli_epi16(v, -count) : v;
 }
-inline Bytes shift_left_and(Bytes v, int count, int mask) {
+inline Bytes bits_of(Bytes v, int count, int mask) {
     const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
-    return {_mm256_and_si256(_mm256_slli_epi16(v.a, count), m), _mm256_and_si256(_mm256_slli_epi16(v.b, count), m)};
+    return {_mm256_and_si256(shifted(v.a, count), m), _mm256_and_si256(shifted(v.b, count), m)};
 }
-inline Bytes join(Bytes x, Bytes y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+inline Bytes join_bits(Bytes x, Bytes v, int count, int mask) {
+    const Bytes y = bits_of(v, count, mask);
+    return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+/// @}
 inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
     const __m256i t = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
     return {_mm256_shuffle_epi8(t, v.a), _mm256_shuffle_epi8(t, v.b)};

@@ -30,15 +30,21 @@ struct Bytes {
 };
 inline Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
 inline void store_bytes(void* p, Bytes v) { _mm512_storeu_si512(p, v.v); }
-inline Bytes shift_right_and(Bytes v, int count, int mask) {
-    const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
-    return _mm512_and_si512(_mm512_srli_epi16(v.v, static_cast<Count>(count)), m);
+/// v >> count & mask (a negative count: to the left), and that joined to x. What comes from a neighbour is masked off.
+/// @{
+inline __m512i shifted(__m512i v, int count) {
+    if (count == 0) return v;
+    return count > 0 ? _mm512_srli_epi16(v, static_cast<Count>(count))
+                     : _mm512_slli_epi16(v, static_cast<Count>(-count));
 }
-inline Bytes shift_left_and(Bytes v, int count, int mask) {
-    const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
-    return _mm512_and_si512(_mm512_slli_epi16(v.v, static_cast<Count>(count)), m);
+inline Bytes bits_of(Bytes v, int count, int mask) {
+    return _mm512_and_si512(shifted(v.v, count), _mm512_set1_epi8(static_cast<char>(mask)));
 }
-inline Bytes join(Bytes x, Bytes y) { return _mm512_or_si512(x.v, y.v); }
+inline Bytes join_bits(Bytes x, Bytes v, int count, int mask) {
+    const __m512i m = _mm512_set1_epi8(static_cast<char>(mask));
+    return _mm512_ternarylogic_epi64(x.v, shifted(v.v, count), m, 0xf8);  // x | (v & m)
+}
+/// @}
 inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
     const __m128i t = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
     return _mm512_shuffle_epi8(_mm512_maskz_broadcast_i32x4(all_lanes, t), v.v);

@@ -225,13 +225,17 @@ inline Bytes load_bytes(const void* p) {
     return v;
 }
 inline void store_bytes(void* p, const Bytes& v) { std::memcpy(p, &v, sizeof v); }
-inline Bytes shift_right_and(const Bytes& v, int count, int mask) {
-    EIGENLM_EACH_QUAD(Bytes, (v.q[i] >> static_cast<std::uint16_t>(count)) & static_cast<std::uint16_t>(mask * 257));
+/// v >> count & mask (a negative count: to the left), and that joined to x. What comes from a neighbour is masked off.
+/// @{
+inline Eight bits_of(Eight v, int count, int mask) {
+    const Eight shifted = count < 0 ? v << static_cast<std::uint16_t>(-count) : v >> static_cast<std::uint16_t>(count);
+    return shifted & static_cast<std::uint16_t>(mask * 257);
 }
-inline Bytes shift_left_and(const Bytes& v, int count, int mask) {
-    EIGENLM_EACH_QUAD(Bytes, (v.q[i] << static_cast<std::uint16_t>(count)) & static_cast<std::uint16_t>(mask * 257));
+inline Bytes bits_of(const Bytes& v, int count, int mask) { EIGENLM_EACH_QUAD(Bytes, bits_of(v.q[i], count, mask)); }
+inline Bytes join_bits(const Bytes& x, const Bytes& v, int count, int mask) {
+    EIGENLM_EACH_QUAD(Bytes, x.q[i] | bits_of(v.q[i], count, mask));
 }
-inline Bytes join(const Bytes& x, const Bytes& y) { EIGENLM_EACH_QUAD(Bytes, x.q[i] | y.q[i]); }
+/// @}
 inline Bytes look_up(const std::uint8_t (&table)[16], const Bytes& v) {
     std::uint8_t bytes[64];
     std::memcpy(bytes, &v, sizeof bytes);

@@ -5,24 +5,28 @@
 // scale added to the chain by a fused multiply-add; then the group's least value times the inputs' sum, likewise. The
 // same for 1 row as for many.
 //
-// One row: codes are taken out of their planes in registers, as they come from memory. More rows: they are widened to
+// One row: codes are taken out of their lines in registers, as they come from memory. More rows: they are widened to
 // bytes once, a part of a few panels at a time, which stays near while the rows pass by.
 
 /// Of 32 inputs' codes, those of inputs 4 step to 4 step + 3.
 template <Dtype D>
 inline Bytes codes(const std::byte* chunk, std::size_t step) {
     constexpr PanelFormat f = panel_format(D);
-    constexpr std::size_t vectors = static_cast<std::size_t>(f.bits);  // of 64 bytes in a plane
-    const Bytes plane = load_bytes(chunk + step % vectors * 64);
-    if constexpr (f.bits == 8) return plane;
-    const Bytes code = shift_right_and(plane, static_cast<int>(step / vectors) * f.bits, (1 << f.bits) - 1);
+    if constexpr (f.bits == 8) return load_bytes(chunk + step * 64);
+    const auto mask = [](CodeBits b, int bit) { return ((1 << b.count) - 1) << bit; };
+    const CodeBits first = code_bits(f.bits, step, 0);
+    Bytes code = bits_of(load_bytes(chunk + first.line * 64), first.from, mask(first, 0));
     if constexpr (f.table) return look_up(code_table, code);
-    if constexpr (f.upper_bits == 0) return code;
-    constexpr auto upper_vectors = static_cast<std::size_t>(f.upper_bits != 0 ? f.upper_bits : 1);
-    const Bytes upper = load_bytes(chunk + f.offsets().upper + step % upper_vectors * 64);
-    const int from = static_cast<int>(step / upper_vectors) * f.upper_bits, mask = ((1 << f.upper_bits) - 1) << f.bits;
-    return join(
-        code, from < f.bits ? shift_left_and(upper, f.bits - from, mask) : shift_right_and(upper, from - f.bits, mask));
+    const auto add_bits = [&](CodeBits b, int bit) {
+        code = join_bits(code, load_bytes(chunk + b.line * 64), b.from - bit, mask(b, bit));
+    };
+    // A code is in one place, in two or in three. Not a loop: all but the line is known when this is compiled.
+    if (first.count == f.bits) return code;
+    const CodeBits second = code_bits(f.bits, step, first.count);
+    add_bits(second, first.count);
+    const int bit = first.count + second.count;
+    if (bit < f.bits) add_bits(code_bits(f.bits, step, bit), bit);
+    return code;
 }
 
 /// The scales of a unit's groups, and their least values.
@@ -99,16 +103,21 @@ inline std::int32_t four_numbers(const QuantisedInputs& in, std::size_t step) {
     return four;
 }
 
-/// A unit of N panels, for one row.
+/// A unit of N panels, for one row. Meanwhile the units `ahead` of them are fetched, evenly: a burst would keep what
+/// is here waiting behind what is not.
 template <Dtype D, std::size_t N>
-inline void multiply_unit(const std::byte* first, std::size_t distance, const QuantisedInputs* x, float* totals) {
+inline void multiply_unit(const std::byte* first, std::size_t distance, std::size_t ahead, const QuantisedInputs* x,
+                          float* totals) {
     constexpr PanelFormat f = panel_format(D);
+    constexpr std::size_t lines = f.offsets().unit_bytes / 64;
     constexpr WidenedFormat w = widened_format(D);
     constexpr std::size_t chunks = f.unit / quantised_chunk, groups = quantised_chunk / f.group, steps = f.group / 4;
     Vec total[N];
     for (std::size_t n = 0; n < N; ++n) total[n] = load(totals + n * lanes);
     for (std::size_t c = 0; c < chunks; ++c) {
         const std::byte* const chunk = first + f.offsets().codes + c * f.offsets().chunk_bytes;
+        for (std::size_t line = c * lines / chunks; line < (c + 1) * lines / chunks; ++line)
+            for (std::size_t n = 0; n < N; ++n) __builtin_prefetch(first + n * distance + ahead + line * 64, 0, 2);
         EIGENLM_UNROLL
         for (std::size_t g = 0; g < groups; ++g) {
             VecInt sums[N];
@@ -154,13 +163,10 @@ inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, 
         stream<1>(units, P, distance, [&](std::size_t u, std::size_t ahead) {
             for (std::size_t p = 0; p < stop - panel; p += N) {
                 const std::byte* const unit = weight + (p * units + u) * bytes;
-                for (std::size_t n = 0; n < N; ++n)
-                    for (std::size_t line = 0; line < bytes; line += 64)
-                        __builtin_prefetch(unit + (n * units + ahead) * bytes + line, 0, 2);
                 if (p + N <= stop - panel)
-                    multiply_unit<D, N>(unit, units * bytes, x + u * chunks, sums + p * lanes);
+                    multiply_unit<D, N>(unit, units * bytes, ahead * bytes, x + u * chunks, sums + p * lanes);
                 else
-                    multiply_unit<D, 1>(unit, units * bytes, x + u * chunks, sums + p * lanes);
+                    multiply_unit<D, 1>(unit, units * bytes, ahead * bytes, x + u * chunks, sums + p * lanes);
             }
         });
         finish(m, 0, 1, panel, stop, sums, P * lanes);
