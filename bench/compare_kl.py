@@ -48,7 +48,8 @@ def f32_file(options):
     if options.model != "tiny":
         import models
 
-        return models.make(options.models, options.model, ["llama.cpp"], ["f32"])["gguf_f32"] / "model.gguf"
+        wanted = ("llama.cpp", "f32")
+        return models.make(options.models, options.model, [wanted])[wanted] / "model.gguf"
     path = pathlib.Path(options.models) / "tiny/f32.gguf"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

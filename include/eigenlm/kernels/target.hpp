@@ -31,8 +31,12 @@
 #endif
 
 // Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers. And
-// before an inner loop: so many rounds at a time.
-#if defined(__clang__)
+// before an inner loop: so many rounds at a time. Not where sanitizers check each access: that would take the compiler
+// twice as long, and find nothing else.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define EIGENLM_UNROLL
+#define EIGENLM_UNROLL_BY(rounds)
+#elif defined(__clang__)
 #define EIGENLM_UNROLL _Pragma("clang loop unroll(full)")
 #define EIGENLM_UNROLL_BY(rounds) _Pragma(EIGENLM_STRING(clang loop unroll_count(rounds)))
 #else
