@@ -29,8 +29,9 @@ enum class Isa {
 /// Which arithmetic is wanted, where there is a choice.
 enum class Numerics {
     same_bits,  ///< what every machine and level computes
-    fastest,    ///< what this machine is fastest at: bf16 products by `avx512_bf16` in place of `avx512`, where it has
-                ///< that. Batches, chunks, threads and caches make no difference to the bits; other levels do
+    fastest,    ///< what this machine is fastest at: products of numbers in bf16, attention's too, by `avx512_bf16` in
+                ///< place of `avx512`, where it has that. Batches, chunks, threads and caches make no difference to
+                ///< the bits; other levels do
 };
 /// Both.
 inline constexpr Numerics all_numerics[] = {Numerics::same_bits, Numerics::fastest};

@@ -222,9 +222,8 @@ class SectionAttention {
             for (std::size_t j = 0; j < kv_block; ++j)
                 rounded[r * kv_block + j] =
                     bf16_to_f32(weights(which_)[(j / bf16_chunk * height_ + r) * bf16_chunk + j % bf16_chunk]);
-        avx512::Block<T> block(a_);
-        block.take(a_, tile.block);
-        avx512::add_reached_values<T>(tile, rounded, block.values());
+        const float* const widened = avx512::Kind<T>::take(a_, tile.block) + shape_.keys();
+        avx512::add_reached_values<avx512::Kind<T>>(tile, rounded, widened);
     }
 
     /// Makes pairs of a q8_0 block. They take the place of the last block but one, whose values may be wanted until
@@ -233,11 +232,10 @@ class SectionAttention {
         if constexpr (T == CacheType::q8_0) {
             values_.finish();
             std::uint16_t* const pairs = restored(block);
-            avx512::restore(
-                q8_0_, a_.block<std::byte>(block), [pairs](std::size_t i, avx512::Vec even, avx512::Vec odd) {
-                    const __m512i first = _mm512_maskz_srli_epi32(avx512::all_lanes, _mm512_castps_si512(even.v), 16);
-                    _mm512_storeu_si512(pairs + i, _mm512_or_si512(first, _mm512_castps_si512(odd.v)));
-                });
+            avx512::restore(q8_0_, a_.block<std::byte>(block),
+                            [pairs](std::size_t i, const avx512::Vec& even, const avx512::Vec& odd) {
+                                _mm512_storeu_ps(pairs + i, avx512_bf16::join(even, odd).v);
+                            });
         }
     }
     std::uint16_t* restored(std::size_t block) const {

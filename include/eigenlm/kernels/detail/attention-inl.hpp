@@ -55,7 +55,7 @@ template <std::size_t R>
         multiply_tile<R>(m, row, weight, part, &fetch);
 }
 /// @}
-/// Panels that few rows take at once: pairs have twice as many chains.
+/// Panels that few rows take at once: where even and odd inputs have chains of their own, there are twice as many.
 template <class M>
 inline constexpr std::size_t few_panels = std::is_same_v<M, MatmulBf16> ? 1 : Tiles::few_panels;
 
@@ -84,36 +84,15 @@ inline void multiply_few(const M& m, const Number* weights, std::size_t panels, 
     }
 }
 /// How often the above calls fetch.step() for the two products of a block.
-template <class M>
+template <class K>
 inline std::size_t few_steps(std::size_t queries, const CacheShape& shape) {
-    constexpr std::size_t P = few_panels<M>;
-    return ceil_div(queries, Tiles::few_rows) * (ceil_div(kv_block / lanes, P) * ceil_div(shape.depth(), bf16_chunk) +
-                                                 ceil_div(shape.value_panels(), P) * ceil_div(kv_block, bf16_chunk));
+    constexpr std::size_t P = few_panels<typename K::Product>, chunk = bf16_chunk * K::per_float;
+    return ceil_div(queries, Tiles::few_rows) * (ceil_div(kv_block / lanes, P) * ceil_div(shape.depth(), chunk) +
+                                                 ceil_div(shape.value_panels(), P) * ceil_div(kv_block, chunk));
 }
 
-/// What a type of caches has that another one has not. `Out` is the weights' form, `round` makes queries of it, `order`
-/// says which of a block's slots is number i of the values' products.
-/// @{
-template <CacheType T>
-struct Kind {
-    using Product = std::conditional_t<T == CacheType::f32, MatmulF32, MatmulF16>;
-    using Out = Weights;
-    static void round(float*, std::size_t) {}
-    static std::size_t order(std::size_t i) { return i; }
-};
-struct PairsKind {
-    using Product = MatmulBf16;
-    using Out = Bf16Weights;
-    static void round(float* x, std::size_t n) {
-        for (std::size_t i = 0; i < n; i += lanes) store(x + i, round_bf16(load(x + i)));
-    }
-    static std::size_t order(std::size_t i) { return i / 32 * 32 + i % 2 * 16 + i % 32 / 2; }
-};
-template <>
-struct Kind<CacheType::bf16> : PairsKind {};
-template <>
-struct Kind<CacheType::q8_0> : PairsKind {};
-/// @}
+/// Which of a block's slots is number i of the products with values that lie in pairs.
+inline std::size_t paired_slot(std::size_t i) { return i / 32 * 32 + i % 2 * 16 + i % 32 / 2; }
 
 /// The numbers of a q8_0 block, times their scales and rounded: put(i, numbers i to i + 15 of the block, the next 16),
 /// in the order of a bf16 block whose pairs have been taken apart.
@@ -138,7 +117,7 @@ inline void restore(const CacheShape& shape, const std::byte* block, const Put& 
         widen_scales(shape.value_scale_at(0, c));
         for (std::size_t d = c * bf16_chunk; d < (c + 1) * bf16_chunk && d < shape.head_dim; d += lanes)
             for (std::size_t i = 0; i < kv_block; i += 2) {
-                const std::size_t slot = PairsKind::order(i);
+                const std::size_t slot = paired_slot(i);
                 const auto number = [&](std::size_t at) {
                     return round_bf16(mul(load(numbers + shape.value_at(at, d)), set1(scale[at])));
                 };
@@ -147,108 +126,114 @@ inline void restore(const CacheShape& shape, const std::byte* block, const Put& 
     }
 }
 
-/// A block of keys and values as floats: in place, or widened in the call's scratch.
+/// What attention to one type of caches has that others have not. Of the numbers that its products multiply, a float
+/// holds `per_float`.
 template <CacheType T>
-class Block {
-  public:
-    explicit Block(const AttentionCall& a) : shape_{T, a.head_dim}, keys_(a.block_scratch(0)) {}
+struct Kind {
+    static constexpr CacheType type = T;
+    static constexpr std::size_t per_float = 1;
+    using Product =
+        std::conditional_t<in_pairs(T), MatmulBf16, std::conditional_t<T == CacheType::f32, MatmulF32, MatmulF16>>;
+    using Out = std::conditional_t<in_pairs(T), Bf16Weights, Weights>;
 
-    void take(const AttentionCall& a, std::size_t begin) {
-        if constexpr (T == CacheType::f32)
-            keys_ = a.block<float>(begin);
-        else if constexpr (T == CacheType::q8_0)
-            restore(shape_, a.block<std::byte>(begin), [this](std::size_t i, const Vec& v, const Vec& next) {
-                store(keys_ + i, v);
-                store(keys_ + i + lanes, next);
-            });
+    /// Query i as the scores' product takes it. packed: [round_up(queries, 16), round_up(n, 32)] numbers
+    static void pack(const float* q, std::size_t n, std::size_t i, float* packed) {
+        if constexpr (in_pairs(T))
+            pack_bf16(q, n, i, 0, packed);
         else
-            widen(typename Kind<T>::Product{}, a.block<std::uint16_t>(begin), shape_.numbers() / lanes, keys_);
+            for (std::size_t d = 0; d < n; ++d) packed[i * round_up(n, bf16_chunk) + d] = q[d];
     }
-    const CacheShape& shape() const { return shape_; }
-    const float* keys() const { return keys_; }
-    const float* values() const { return keys_ + shape_.keys(); }
-
-  private:
-    CacheShape shape_;
-    std::conditional_t<T == CacheType::f32, const float*, float*> keys_;
+    /// The block from position `begin` on as products take it: in place, or widened in the call's scratch.
+    static const float* take(const AttentionCall& a, std::size_t begin) {
+        if constexpr (T == CacheType::f32) {
+            return a.block<float>(begin);
+        } else {
+            const CacheShape shape = {T, a.head_dim};
+            float* const floats = a.block_scratch(0);
+            if constexpr (T == CacheType::q8_0)
+                restore(shape, a.block<std::byte>(begin), [floats](std::size_t i, const Vec& v, const Vec& next) {
+                    store(floats + i, v);
+                    store(floats + i + lanes, next);
+                });
+            else
+                widen(Product{}, a.block<std::uint16_t>(begin), shape.numbers() / lanes, floats);
+            return floats;
+        }
+    }
+    /// Vector i of a panel of values, zeros where it is out of reach.
+    static Vec reached(const float* panel, std::size_t i, const Reach& reach) {
+        return reach.holds(in_pairs(T) ? paired_slot(i) : i) ? load(panel + i * lanes) : set1(0.0f);
+    }
 };
 
-/// Whether numbers, a multiple of 32 of them, are finite.
-inline bool all_finite(const float* numbers, std::size_t count) {
+/// Whether the weights of a product, a multiple of 32 floats, are finite.
+template <class M>
+inline bool all_finite(const M& m, const float* weights, std::size_t count) {
     Vec zeros[2] = {set1(0.0f), set1(0.0f)};  // 0 times a number is 0
     for (std::size_t i = 0; i < count; i += 2 * lanes) {
         EIGENLM_UNROLL
-        for (std::size_t j = 0; j < 2; ++j) zeros[j] = fma(load(numbers + i + j * lanes), set1(0.0f), zeros[j]);
+        for (std::size_t j = 0; j < 2; ++j)
+            zeros[j] = multiply_add(m, set1(0.0f), load(weights + i + j * lanes), zeros[j]);
     }
     return !is_nan(sum(add(zeros[0], zeros[1])));
 }
 
+/// A product of some rows with a block's keys or values.
+template <class M>
+inline M product_of(const float* x, std::size_t rows, std::size_t cols, std::size_t stride) {
+    return {{{x, rows, cols, stride}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+}
+
 /// The weighted sums of a block in which something that one query does not attend to is not finite: query by query,
-/// with zeros in its place. Where all is finite, this makes no difference.   weights: [16, 64]; values: floats
-template <CacheType T>
+/// with zeros in its place. Where all is finite, this makes no difference.   weights: [16, 64] numbers; values: floats
+template <class K>
 [[gnu::noinline]] inline void add_reached_values(const QueryTile& tile, const float* weights, const float* values) {
-    constexpr std::size_t size = kv_block * lanes, P = Tiles::panels;
+    constexpr std::size_t inputs = kv_block / K::per_float, size = inputs * lanes, P = Tiles::panels;
     alignas(64) float held[size], sums[P * lanes];
     Prefetch none{};
     for (std::size_t panel = 0; panel * lanes < tile.a.head_dim; ++panel)
         for (std::size_t r = 0; r < tile.count; ++r) {
             const Reach reached = reach(tile.a, tile.first + r, tile.block);
-            for (std::size_t i = 0; i < kv_block; ++i) {
-                const std::size_t slot = Kind<T>::order(i);
-                const bool held_here = slot >= reached.begin && slot < reached.end;
-                store(held + i * lanes, held_here ? load(values + panel * size + i * lanes) : set1(0.0f));
-            }
-            const typename Kind<T>::Product product = {
-                {{weights + r * kv_block, 1, kv_block, kv_block}, 0, nullptr, {}, {}, nullptr, 0}, nullptr};
+            for (std::size_t i = 0; i < inputs; ++i)
+                store(held + i * lanes, K::reached(values + panel * size, i, reached));
+            const auto product = product_of<typename K::Product>(weights + r * inputs, 1, inputs, inputs);
             float* const weighted = tile.state.weighted(tile.first + r) + panel * lanes;
             store(sums, load(weighted));
-            multiply_queries(arithmetic(product), held, 1, Part{0, kv_block, sums, P * lanes, true}, none);
+            multiply_queries(arithmetic(product), held, 1, Part{0, inputs, sums, P * lanes, true}, none);
             store(weighted, load(sums));
         }
 }
 
-/// Queries as the scores' product takes them: [round_up(queries, 16), round_up(head_dim, 32)], filled up with zeros.
-template <CacheType T>
-inline void pack_queries(const AttentionCall& a) {
-    const std::size_t stride = round_up(a.head_dim, bf16_chunk);
-    for (std::size_t i = 0; i < a.queries(); ++i) {
-        const float* const q = a.q[i / a.group] + i % a.group * a.head_dim;
-        float* const packed = a.scratch + i * stride;
-        for (std::size_t d = 0; d < stride; ++d) packed[d] = d < a.head_dim ? q[d] : 0.0f;
-        Kind<T>::round(packed, stride);
-    }
-}
-
-/// Takes one block of keys and values, floats or as they are stored, into up to 16 queries.
-template <CacheType T, class Number>
+/// Takes one block of keys and values, as products take them or as they are stored, into up to 16 queries.
+template <class K, class Number>
 inline void attend_block(const QueryTile& tile, const CacheShape& shape, const Number* keys, Prefetch& fetch) {
+    constexpr std::size_t slots = kv_block / K::per_float;
     const AttentionCall& a = tile.a;
-    const std::size_t q_stride = round_up(a.head_dim, bf16_chunk), stride = AttentionState::stride(a.head_dim);
+    const std::size_t q_stride = round_up(a.head_dim, bf16_chunk) / K::per_float, depth = shape.depth() / K::per_float;
     const float* const q = a.scratch + tile.first * q_stride;
     float* const scores = a.scratch + round_up(a.queries(), lanes) * q_stride;
     float* const weights = scores + lanes * kv_block;
-    const Number* const values = keys + shape.keys();
-    const auto multiply = [&](const float* x, std::size_t cols, std::size_t x_stride, const Number* block,
-                              std::size_t panels, const Part& part) {
-        const typename Kind<T>::Product m = {{{x, tile.count, cols, x_stride}, 0, nullptr, {}, {}, nullptr, 0},
-                                             nullptr};
+    const Number* const values = keys + shape.keys() / K::per_float;
+    const auto multiply = [&](const auto& m, const Number* block, std::size_t panels, const Part& part) {
         if constexpr (std::is_same_v<Number, float>)
             if (a.queries() > lanes) return multiply_queries(arithmetic(m), block, panels, part, fetch);
         multiply_few(arithmetic(m), block, panels, part, fetch);
     };
 
-    multiply(q, a.head_dim, q_stride, keys, kv_block / lanes, Part{0, shape.depth(), scores, kv_block});
+    multiply(product_of<typename K::Product>(q, tile.count, a.head_dim, q_stride), keys, kv_block / lanes,
+             Part{0, depth, scores, kv_block});
     const bool whole = tile.whole();
     if (!whole) mask(tile, scores);
-    weigh(tile, scores, typename Kind<T>::Out{weights});
-    if (in_pairs(T) && has_nans(scores, tile.count)) surface_nans(tile, scores);
+    weigh(tile, scores, typename K::Out{weights});
+    if (in_pairs(K::type) && has_nans(scores, tile.count)) surface_nans(tile, scores);
 
+    const auto product = product_of<typename K::Product>(weights, tile.count, slots, slots);
     const std::size_t panels = shape.value_panels();
     if constexpr (std::is_same_v<Number, float>)
-        if (!whole && !all_finite(values, panels * kv_block * lanes))
-            return add_reached_values<T>(tile, weights, values);
-    multiply(weights, kv_block, kv_block, values, panels,
-             Part{0, kv_block, tile.state.weighted(tile.first), stride, true});
+        if (!whole && !all_finite(product, values, panels * slots * lanes))
+            return add_reached_values<K>(tile, weights, values);
+    multiply(product, values, panels,
+             Part{0, slots, tile.state.weighted(tile.first), AttentionState::stride(a.head_dim), true});
 }
 
 /// Nothing gathered yet: lower than every score, so that what is multiplied by 2^(this - a score) is gone.
@@ -283,35 +268,36 @@ inline void each_tile(const AttentionCall& a, std::size_t section, const Attenti
     }
 }
 
-/// A block of 16-bit numbers is widened for several tiles of queries, and where not all attend to all of it; otherwise
-/// it is read as it is stored.
-template <CacheType T>
+/// A block of 16-bit numbers that products take as floats is widened for several tiles of queries, and where not all
+/// attend to all of it; otherwise it is read as it is stored.
+template <class K>
 inline void attend(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    constexpr bool direct = T == CacheType::bf16 || T == CacheType::f16;
-    pack_queries<T>(a);
-    Block<T> block(a);
-    const CacheShape& shape = block.shape();
+    constexpr bool direct = K::per_float == 1 && (K::type == CacheType::bf16 || K::type == CacheType::f16);
+    for (std::size_t i = 0; i < a.queries(); ++i)
+        K::pack(a.q[i / a.group] + i % a.group * a.head_dim, a.head_dim, i, a.scratch);
+    const CacheShape shape = {K::type, a.head_dim};
+    const float* block = nullptr;
     clear(state);
-    const std::size_t steps = a.queries() > lanes ? 8 : few_steps<typename Kind<T>::Product>(a.queries(), shape);
+    const std::size_t steps = a.queries() > lanes ? 8 : few_steps<K>(a.queries(), shape);
     each_tile(a, section, state, shape.size(), steps, [&](const QueryTile& tile, bool first, Prefetch& fetch) {
         if constexpr (direct)
             if (a.queries() <= lanes && tile.whole())
-                return attend_block<T>(tile, shape, a.block<std::uint16_t>(tile.block), fetch);
-        if (first) block.take(a, tile.block);
-        attend_block<T>(tile, shape, block.keys(), fetch);
+                return attend_block<K>(tile, shape, a.block<std::uint16_t>(tile.block), fetch);
+        if (first) block = K::take(a, tile.block);
+        attend_block<K>(tile, shape, block, fetch);
     });
 }
 inline void attend_f32(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<CacheType::f32>(a, section, state);
+    attend<Kind<CacheType::f32>>(a, section, state);
 }
 inline void attend_f16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<CacheType::f16>(a, section, state);
+    attend<Kind<CacheType::f16>>(a, section, state);
 }
 inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<CacheType::bf16>(a, section, state);
+    attend<Kind<CacheType::bf16>>(a, section, state);
 }
 inline void attend_q8_0(const AttentionCall& a, std::size_t section, const AttentionState& state) {
-    attend<CacheType::q8_0>(a, section, state);
+    attend<Kind<CacheType::q8_0>>(a, section, state);
 }
 
 inline void merge_attention(const AttentionState& later, const AttentionState& total) {

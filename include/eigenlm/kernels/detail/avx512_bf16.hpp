@@ -14,7 +14,7 @@
 EIGENLM_TARGET_BEGIN(EIGENLM_AVX512)
 namespace eigenlm::inline EIGENLM_ABI::detail::avx512_bf16 {
 
-using avx512::attend_bf16, avx512::attend_q8_0, avx512::Vec;
+using avx512::Vec;
 
 /// Sixteen numbers as bfloat16: the nearest, ties to even; subnormals become zeros, as in products.
 inline void store_bf16(std::uint16_t* out, const Vec& v) {
@@ -64,6 +64,57 @@ inline void matmul_bf16(const MatmulBf16& m, std::size_t first, std::size_t last
     MatmulPairs product = {m, reinterpret_cast<const float*>(m.weight)};
     product.x.cols = product.x.stride = pairs;
     avx512::matmul(product, first, last);
+}
+
+/// Pairs of numbers that are bfloat16s.
+inline Vec join(const Vec& first, const Vec& second) {
+    const __m512i lower = _mm512_maskz_srli_epi32(avx512::all_lanes, _mm512_castps_si512(first.v), 16);
+    return _mm512_castsi512_ps(_mm512_or_si512(lower, _mm512_castps_si512(second.v)));
+}
+
+/// avx512::Bf16Weights as pairs.
+struct PairWeights {
+    float* data;  // [16, 2, 16]
+    void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
+        avx512::weights_in_bf16(scale, maximum, w);
+        EIGENLM_UNROLL
+        for (std::size_t i = 0; i < 2; ++i) avx512::store(data + (row * 2 + i) * lanes, join(w[2 * i], w[2 * i + 1]));
+    }
+};
+
+/// Attention in pairs: see avx512::Kind.
+template <CacheType T>
+struct Kind {
+    static constexpr CacheType type = T;
+    static constexpr std::size_t per_float = 2;
+    using Product = MatmulPairs;
+    using Out = PairWeights;
+
+    static void pack(const float* q, std::size_t n, std::size_t i, float* packed) { pack_bf16(q, n, i, 0, packed); }
+    static const float* take(const AttentionCall& a, std::size_t begin) {
+        if constexpr (T == CacheType::bf16) {
+            return a.block<float>(begin);
+        } else {
+            float* const pairs = a.block_scratch(0);
+            avx512::restore(CacheShape{T, a.head_dim}, a.block<std::byte>(begin),
+                            [pairs](std::size_t i, const Vec& first, const Vec& second) {
+                                avx512::store(pairs + i / 2, join(first, second));
+                            });
+            return pairs;
+        }
+    }
+    static Vec reached(const float* panel, std::size_t i, const avx512::Reach& reach) {
+        const std::size_t slot = avx512::paired_slot(2 * i);
+        const int held = (reach.holds(slot) ? 0xffff : 0) | (reach.holds(slot + lanes) ? -0x10000 : 0);
+        return _mm512_castsi512_ps(
+            _mm512_and_si512(_mm512_castps_si512(avx512::load(panel + i * lanes).v), _mm512_set1_epi32(held)));
+    }
+};
+inline void attend_bf16(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    avx512::attend<Kind<CacheType::bf16>>(a, section, state);
+}
+inline void attend_q8_0(const AttentionCall& a, std::size_t section, const AttentionState& state) {
+    avx512::attend<Kind<CacheType::q8_0>>(a, section, state);
 }
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::avx512_bf16

@@ -4,6 +4,7 @@
 /// Of a block's positions, those that a query attends to.
 struct Reach {
     std::size_t begin, end;
+    bool holds(std::size_t slot) const { return slot >= begin && slot < end; }
 };
 inline Reach reach(const AttentionCall& a, std::size_t query, std::size_t block) {
     const std::size_t row = query / a.group, first = a.first(row), length = a.length(row);
@@ -40,6 +41,13 @@ inline void mask(const QueryTile& tile, float* scores) {
     }
 }
 
+/// Scores of one query -> their weights in bf16.
+inline void weights_in_bf16(float scale, float maximum, Vec (&w)[4]) {
+    const Vec base = set1(exp2_rounder + 127.0f - maximum), lowest = set1(exp2_rounder);
+    EIGENLM_UNROLL
+    for (std::size_t i = 0; i < 4; ++i) w[i] = exp2_bf16(max(fma(w[i], set1(scale), base), lowest));
+}
+
 /// Scores of one query -> their weights, 2^(scale * score - maximum), as the next product's input, and as they are to
 /// be summed up.
 /// @{
@@ -58,9 +66,7 @@ struct Weights {
 struct Bf16Weights {
     float* data;  // [16, 2, 16, 2]
     void weigh(std::size_t row, float scale, float maximum, Vec (&w)[4]) const {
-        const Vec base = set1(exp2_rounder + 127.0f - maximum), lowest = set1(exp2_rounder);
-        EIGENLM_UNROLL
-        for (std::size_t i = 0; i < 4; ++i) w[i] = exp2_bf16(max(fma(w[i], set1(scale), base), lowest));
+        weights_in_bf16(scale, maximum, w);
         EIGENLM_UNROLL
         for (std::size_t i = 0; i < 4; i += 2) store_in_turn(data + row * kv_block + i * lanes, w[i], w[i + 1]);
     }
