@@ -1,8 +1,8 @@
 #pragma once
 // The AVX-512 level with products of pairs of bfloat16 (VDPBF16PS) in place of the ones that give every level's bits.
 //
-// A pair takes the room of a float, in packed weights as in packed inputs: so these are f32's products with half as
-// many inputs, and another instruction.
+// A pair takes the room of a float, in packed weights as in packed inputs, and in the KV cache: so these are f32's
+// products and f32's attention with half as many inputs, and another instruction.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
