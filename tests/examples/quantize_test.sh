@@ -130,6 +130,22 @@ test_a_full_disk_leaves_nothing() {
     expect_one_line stdout
 }
 
+# A disk of 64 KB, which only a namespace of its own knows of.
+on_a_small_disk() {
+    mount -t tmpfs -o size=64k tmpfs "$folder/to" || fail "no small disk"
+    refused 1 "No space left on device" "$tiny" "$x" q4_0
+    nothing_left
+    echo old >"$x"
+    refused 1 "No space left on device" "$tiny" "$x" q4_0
+    expect_equal "$(ls -A "$folder/to"): $(cat "$x")" "x.gguf: old"
+    umount "$folder/to"
+}
+
+test_a_small_disk_leaves_nothing() {
+    unshare -Urm mount -t tmpfs tmpfs "$folder/to" 2>"$folder/why" || skip "no disk of one's own: $(cat "$folder/why")"
+    unshare -Urm "$BASH" "$0" on_a_small_disk "$program" "$tiny" "$json_field"
+}
+
 # A model of zeros that takes a while: one layer, an embedding of 1 GB that takes no room on the disk.
 large_model() {
     local header='{"__metadata__":{"format":"pt"}' at=0 layer=model.layers.0 name shape bytes
