@@ -100,8 +100,8 @@ struct Product {
     }
     std::size_t columns() const { return epilogue == Epilogue::silu_mul ? n / 2 : n; }
 
-    std::vector<float> run(Isa isa) const {
-        const auto& table = eigenlm::kernels(isa);
+    std::vector<float> run(Isa isa) const { return run(eigenlm::kernels(isa)); }
+    std::vector<float> run(const eigenlm::KernelTable& table) const {
         const eigenlm::QuantisedMatrix weight = matrix();
         std::vector<float> out = before;
         out.resize(rows * columns());
@@ -253,6 +253,28 @@ TEST_P(QuantisedProduct, OfNumbersThatAreNoneIsNone) {
 INSTANTIATE_TEST_SUITE_P(
     Types, QuantisedProduct, testing::Combine(testing::ValuesIn(types), testing::ValuesIn(support::steady_isas())),
     [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
+
+class Avx512WithoutVnni : public testing::TestWithParam<Dtype> {};
+INSTANTIATE_TEST_SUITE_P(Types, Avx512WithoutVnni, testing::ValuesIn(types),
+                         [](const auto& p) { return std::string(to_string(p.param)); });
+
+// What processors of that kind choose, on any that runs AVX-512.
+TEST_P(Avx512WithoutVnni, GivesTheBitsOfEveryLevel) {
+    if (!eigenlm::runs(Isa::avx512)) GTEST_SKIP() << "no AVX-512";
+    const auto& table = eigenlm::detail::table_of(Isa::avx512, false);
+    const auto& with = eigenlm::detail::table_of(Isa::avx512, true);
+    EXPECT_EQ(table.isa, Isa::avx512);
+    EXPECT_EQ(table.matmul_f32, with.matmul_f32);
+    EXPECT_EQ(table.matmul_quantised, eigenlm::kernels(Isa::avx2).matmul_quantised);
+    EXPECT_NE(table.matmul_quantised, with.matmul_quantised);
+    for (const std::size_t rows : {1u, 5u, 13u})
+        for (const std::size_t n : {37u, 64u}) {
+            const std::size_t k = 3 * eigenlm::layout_of(GetParam()).block_elements;
+            const Product product(GetParam(), rows, n, k, n == 64);
+            const auto what = std::to_string(rows) + " rows, [" + std::to_string(n) + ", " + std::to_string(k) + "]";
+            expect_same(product.run(table), product.run(Isa::portable), what);
+        }
+}
 
 class QuantisedMatrix : public testing::TestWithParam<Dtype> {};
 INSTANTIATE_TEST_SUITE_P(Types, QuantisedMatrix, testing::ValuesIn(types),

@@ -89,6 +89,7 @@ inline bool probe_avx512_vnni() { return (CpuId(7).c >> 11 & 1u) != 0; }
 #else
 inline Isa probe_isa() { return Isa::portable; }
 inline bool probe_avx512_bf16() { return false; }
+inline bool probe_avx512_vnni() { return false; }
 #endif
 
 }  // namespace detail

@@ -16,6 +16,11 @@ namespace eigenlm::inline EIGENLM_ABI {
 /// The kernels of a level. Throws ArgumentError when this machine does not run it.
 EIGENLM_LARGE const KernelTable& kernels(Isa isa);
 
+namespace detail {
+/// The kernels of a level that this machine runs, with VNNI or without: AVX-512's may be either.
+EIGENLM_LARGE const KernelTable& table_of(Isa isa, bool vnni);
+}  // namespace detail
+
 #if EIGENLM_DEFINE_LARGE
 #define EIGENLM_KERNEL_TABLE(isa_, layout_, bf16_, quantised_, space)                                              \
     {                                                                                                              \
@@ -30,7 +35,7 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa);
         .silu_mul = detail::space::silu_mul, .add = detail::space::add, .exp_shifted = detail::space::exp_shifted, \
         .argmax = detail::space::argmax,                                                                           \
     }
-EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
+EIGENLM_LARGE const KernelTable& detail::table_of(Isa isa, [[maybe_unused]] bool vnni) {
     static constexpr KernelTable tables[] = {
         EIGENLM_KERNEL_TABLE(eigen, rows, eigen, portable, eigen),
         EIGENLM_KERNEL_TABLE(portable, panels, portable, portable, portable),
@@ -42,11 +47,13 @@ EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
         EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx2, avx512),  // without VNNI
 #endif
     };
-    require_runs(isa, "isa");
 #if defined(__x86_64__)
-    if (isa == Isa::avx512 && !detail::probe_avx512_vnni()) return std::end(tables)[-1];
+    if (isa == Isa::avx512 && !vnni) return std::end(tables)[-1];
 #endif
     return tables[static_cast<std::size_t>(isa)];
+}
+EIGENLM_LARGE const KernelTable& kernels(Isa isa) {
+    return detail::table_of(require_runs(isa, "isa"), detail::probe_avx512_vnni());
 }
 #undef EIGENLM_KERNEL_TABLE
 #endif
