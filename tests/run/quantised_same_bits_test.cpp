@@ -20,9 +20,12 @@
 
 namespace {
 
+using eigenlm::CacheType;
 using eigenlm::Isa;
 using eigenlm::TokenId;
 using eigenlm::WeightType;
+
+constexpr std::size_t length = 70, vocab = 101;
 
 /// Rows of whole blocks of every type; panels that are not full, an odd number of units, heads of 48.
 std::shared_ptr<const eigenlm::Model> model_of(WeightType type, std::size_t threads, Isa isa) {
@@ -33,27 +36,35 @@ std::shared_ptr<const eigenlm::Model> model_of(WeightType type, std::size_t thre
     config.num_heads = 6;
     config.num_kv_heads = 2;
     config.head_dim = 48;
-    config.vocab_size = 101;
+    config.vocab_size = vocab;
     return std::make_shared<const eigenlm::Model>(config, eigenlm::RandomWeights(5),
                                                   eigenlm::ModelOptions{.threads = threads, .isa = isa, .dtype = type});
 }
-std::vector<TokenId> text_of(std::size_t length) { return support::some_ids(length, 1, 101); }
+std::vector<TokenId> text_of(std::size_t count, unsigned seed = 1) { return support::some_ids(count, seed, vocab); }
 
 void expect_same(std::span<const float> found, std::span<const float> expected, const std::string& what) {
     ASSERT_EQ(found.size(), expected.size()) << what;
     EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size_bytes()), 0) << what;
 }
 
+/// The logits of one pass at the portable level.
+const std::vector<float>& truth(WeightType type, CacheType cache = CacheType::f16) {
+    static std::map<std::pair<WeightType, CacheType>, std::vector<float>> truths;
+    auto& found = truths[{type, cache}];
+    if (found.empty()) found = support::all_logits(model_of(type, 1, Isa::portable), text_of(length), cache);
+    return found;
+}
+std::span<const float> row_of(std::span<const float> logits, std::size_t row) {
+    return logits.subspan(row * vocab, vocab);
+}
+
 class QuantisedSameBits : public testing::TestWithParam<std::tuple<WeightType, Isa>> {};
 
 TEST_P(QuantisedSameBits, InAnyStepsOnAnyNumberOfThreads) {
     const auto [type, isa] = GetParam();
-    constexpr std::size_t length = 70, vocab = 101;
     const auto text = text_of(length);
-    static std::map<WeightType, std::vector<float>> truths;  // of the portable level
-    if (!truths.contains(type)) truths[type] = support::all_logits(model_of(type, 1, Isa::portable), text);
-    const auto& expected = truths[type];
-    const auto row = [&](std::size_t position) { return std::span(expected).subspan(position * vocab, vocab); };
+    const auto& expected = truth(type);
+    const auto row = [&](std::size_t position) { return row_of(expected, position); };
     expect_same(support::all_logits(model_of(type, 2, isa), text), expected, "one pass");
     for (const std::size_t threads : {1, 3}) {
         const auto model = model_of(type, threads, isa);
@@ -70,10 +81,98 @@ TEST_P(QuantisedSameBits, InAnyStepsOnAnyNumberOfThreads) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Types, QuantisedSameBits,
-    testing::Combine(testing::ValuesIn(eigenlm::quantised_weight_types), testing::ValuesIn(support::steady_isas())),
-    [](const auto& p) { return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param)); });
+std::string name_of(const testing::TestParamInfo<std::tuple<WeightType, Isa>>& p) {
+    return std::string(to_string(std::get<0>(p.param))) + "_" + to_string(std::get<1>(p.param));
+}
+INSTANTIATE_TEST_SUITE_P(Types, QuantisedSameBits,
+                         testing::Combine(testing::ValuesIn(eigenlm::quantised_weight_types),
+                                          testing::ValuesIn(support::steady_isas())),
+                         name_of);
+
+/// One type of each kind: codes of 8 bits, of 5 with least values, groups of 16, groups with least values, a table.
+class SomeQuantisedSameBits : public QuantisedSameBits {};
+INSTANTIATE_TEST_SUITE_P(Types, SomeQuantisedSameBits,
+                         testing::Combine(testing::Values(WeightType::q8_0, WeightType::q5_1, WeightType::q3_k,
+                                                          WeightType::q4_k, WeightType::iq4_xs),
+                                          testing::ValuesIn(support::steady_isas())),
+                         name_of);
+
+TEST_P(SomeQuantisedSameBits, WithEveryTypeOfCache) {
+    const auto [type, isa] = GetParam();
+    const auto text = text_of(length);
+    for (const std::size_t threads : {1u, 3u}) {
+        const auto model = model_of(type, threads, isa);
+        for (const CacheType cache : eigenlm::all_cache_types) {
+            const auto& expected = truth(type, cache);
+            const std::string what = std::string(to_string(cache)) + ", " + std::to_string(threads) + " threads";
+            expect_same(support::all_logits(model, text, cache), expected, what);
+            eigenlm::Session steps(model, {.context = length, .cache_type = cache});
+            if (threads != 1) steps.prefill(std::span(text).first(length - 9));
+            for (std::size_t i = steps.length(); i < length; ++i)
+                expect_same(steps.decode(text[i]), row_of(expected, i), what + ", " + std::to_string(i));
+        }
+    }
+}
+
+TEST_P(SomeQuantisedSameBits, InAnyCompany) {
+    const auto [type, isa] = GetParam();
+    constexpr std::size_t begins[] = {3, 64, 1, 17, 63, 30, 2}, steps = std::size(begins);
+    std::vector<std::vector<TokenId>> texts;
+    std::vector<std::vector<float>> alone;
+    const auto portable = model_of(type, 1, Isa::portable);
+    for (const std::size_t begin : begins) {
+        texts.push_back(text_of(begin + steps, static_cast<unsigned>(begin)));
+        alone.push_back(support::all_logits(portable, texts.back()));
+    }
+    for (const std::size_t threads : {1u, 3u}) {
+        const auto model = model_of(type, threads, isa);
+        std::vector<std::unique_ptr<support::Sequence>> sequences;
+        for (std::size_t s = 0; s < std::size(begins); ++s) {
+            sequences.push_back(std::make_unique<support::Sequence>(model));
+            sequences[s]->prefill(std::span(texts[s]).first(begins[s]));
+        }
+        for (std::size_t size = std::size(begins), first = 0; size > 0; first += size, --size) {  // 7, 6, ... 1
+            std::vector<eigenlm::KvCache*> caches;
+            std::vector<TokenId> ids;
+            for (std::size_t i = 0; i < size; ++i) {
+                const std::size_t s = (first + i) % std::size(begins);
+                caches.push_back(&sequences[s]->cache);
+                ids.push_back(texts[s][sequences[s]->cache.length()]);
+            }
+            std::vector<float> logits(size * vocab);
+            eigenlm::decode(model->transformer(), model->compute(), model->rope(), caches, sequences[0]->workspace, ids,
+                            {logits.data(), size, vocab, vocab});
+            for (std::size_t i = 0; i < size; ++i)
+                expect_same(row_of(logits, i), row_of(alone[(first + i) % std::size(begins)], caches[i]->length() - 1),
+                            std::to_string(threads) + " threads, " + std::to_string(size) + " sequences");
+        }
+    }
+}
+
+class QuantisedWithoutVnni : public testing::TestWithParam<WeightType> {};
+INSTANTIATE_TEST_SUITE_P(Types, QuantisedWithoutVnni, testing::ValuesIn(eigenlm::quantised_weight_types),
+                         [](const auto& p) { return std::string(to_string(p.param)); });
+
+// What processors that have AVX-512 and no VNNI compute with, on any that has AVX-512.
+TEST_P(QuantisedWithoutVnni, GivesTheSameBits) {
+    if (!eigenlm::runs(Isa::avx512)) GTEST_SKIP() << "no AVX-512";
+    const WeightType type = GetParam();
+    const auto model = model_of(type, 1, Isa::avx512);
+    const eigenlm::Compute compute{eigenlm::detail::table_of(Isa::avx512, false), model->compute().pool};
+    support::Sequence sequence(model, length, length);
+    std::vector<float> logits(length * vocab);
+    eigenlm::prefill(model->transformer(), compute, model->rope(), sequence.cache, sequence.workspace, text_of(length),
+                     {logits.data(), length, vocab, vocab});
+    expect_same(logits, truth(type), "one pass");
+    sequence.cache.truncate(length - 3);
+    eigenlm::KvCache* const caches[] = {&sequence.cache};
+    for (std::size_t i = length - 3; i < length; ++i) {
+        const TokenId id = text_of(length)[i];
+        eigenlm::decode(model->transformer(), compute, model->rope(), caches, sequence.workspace, {&id, 1},
+                        {logits.data(), 1, vocab, vocab});
+        expect_same(row_of(logits, 0), row_of(truth(type), i), "step " + std::to_string(i));
+    }
+}
 
 // A change here is a change of docs/numerics.md, or of how weights are quantised.
 TEST(QuantisedSameBits, AreTheseBits) {
