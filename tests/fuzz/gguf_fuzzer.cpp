@@ -1,9 +1,13 @@
-// A GGUF file. What is accepted can be read: its tensors, its config, its tokenizer.
+// A GGUF file. What is accepted can be read: its tensors, its tokenizer. And a model that is accepted can be computed
+// with: it is loaded as eigenlm::load does it, and has the same logits in steps and at once, at the lowest level and at
+// the best one. The weights lie in the file, so that a model is as small as the input.
 #include <algorithm>
 #include <array>
-#include <eigenlm/tokenizer/tokenizer.hpp>
-#include <eigenlm/weights/names.hpp>
-#include <eigenlm/weights/read_gguf_config.hpp>
+#include <bit>
+#include <cstdint>
+#include <eigenlm/generate/language_model.hpp>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "fuzz.hpp"
@@ -36,6 +40,38 @@ void read_model(const eigenlm::GgufFiles& files) {
     });
 }
 
+/// The logits of a model's positions, as one pass gives them or one step after the other.
+std::vector<float> logits_of(const eigenlm::GgufFiles& files, eigenlm::Isa isa, bool in_steps) {
+    const eigenlm::ModelConfig config = eigenlm::read_config(files);
+    const eigenlm::GgufTensors tensors(files, config);
+    (void)read_generation_defaults(config, files.metadata());
+    const std::size_t vocab = config.vocab_size, length = std::min<std::size_t>(config.max_context(), 3);
+    const eigenlm::TokenId last = static_cast<eigenlm::TokenId>(vocab - 1), text[] = {last, 0, last / 2};
+    const auto model = std::make_shared<const eigenlm::Model>(
+        config, tensors, eigenlm::ModelOptions{.threads = 1, .isa = isa, .context = length});
+    eigenlm::Session session(model);
+    std::vector<float> logits(length * vocab);
+    if (!in_steps) session.prefill(std::span(text).first(length), std::span<float>(logits));
+    for (std::size_t i = session.length(); i < length; ++i)
+        std::ranges::copy(session.decode(text[i]), logits.begin() + static_cast<std::ptrdiff_t>(i * vocab));
+    return logits;
+}
+
+/// Equal as bits; a NaN equals every NaN.
+bool same_bits(float a, float b) {
+    return (eigenlm::is_nan(a) && eigenlm::is_nan(b)) ||
+           std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
+
+void run_model(const eigenlm::GgufFiles& files) {
+    const auto pass = logits_of(files, eigenlm::Isa::portable, false);
+    const auto steps = logits_of(files, eigenlm::best_isa(), true);
+    for (std::size_t i = 0; i < pass.size(); ++i)
+        if (!same_bits(pass[i], steps[i]))
+            fuzz::fail("steps and levels give the same logits",
+                       std::to_string(pass[i]) + " and " + std::to_string(steps[i]) + ", number " + std::to_string(i));
+}
+
 void read_tokenizer(const eigenlm::GgufFiles& files) {
     const eigenlm::Tokenizer tokenizer(read_gguf_tokenizer(files.metadata()));
     const auto ids = tokenizer.encode("Hello \r\n  w\xC3\xB6rld <s> ababab abc abab");
@@ -52,6 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const eigenlm::GgufFiles files(fuzz::folder() / "model.gguf");
         read_tensors(files);
         fuzz::expect_only_typed_errors([&] { read_model(files); });
+        fuzz::expect_only_typed_errors([&] { run_model(files); });
         read_tokenizer(files);
     });
     return 0;

@@ -7,6 +7,7 @@ import json
 import pathlib
 import struct
 import sys
+from random import Random
 
 here = pathlib.Path(__file__).parent
 goldens = here.parent / "data" / "goldens"
@@ -178,35 +179,87 @@ class Gguf:
         return head + bytes(-len(head) % 32) + self.data
 
 
-def small_model(arch, kind, block):
-    """One layer of 32 numbers: every tensor has one block a row, of a few rows."""
+# Block types by number: elements, bytes, and where halfs stand among them (a scale; a least value).
+BLOCKS = {1: (1, 2, [0]), 2: (32, 18, [0]), 3: (32, 20, [0, 2]), 6: (32, 22, [0]), 7: (32, 24, [0, 2]), 8: (32, 34, [0]),
+          10: (256, 84, [80, 82]), 11: (256, 110, [108]), 12: (256, 144, [0, 2]), 13: (256, 176, [0, 2]),
+          14: (256, 210, [208]), 20: (32, 18, [0]), 23: (256, 136, [0])}
+
+
+def random_rows(kind, elements, rows, seed):
+    """Rows of a type: any bits are codes; halfs are such that the numbers are neither all 0 nor infinite."""
+    random = Random(seed)
+    if kind == 30:
+        return b"".join(random.choice([b"\x00\x3d", b"\x40\xbd", b"\x80\x3c"]) for _ in range(elements * rows))
+    size, bytes_, halfs = BLOCKS[kind]
+    blocks = []
+    for _ in range(elements // size * rows):
+        block = bytearray(random.getrandbits(8) for _ in range(bytes_))
+        for at in halfs:
+            block[at : at + 2] = struct.pack("<e", random.choice([0.25, -0.5, 1]) / 64)
+        blocks.append(bytes(block))
+    return b"".join(blocks)
+
+
+def small_model(arch, kind, **kinds):
+    """One layer whose rows are one block of `kind`: of 32 numbers, all matrices; of 256, where few rows make a matrix
+    small, all but the two that have as many rows, in f16. `kinds` names other types, by tensor."""
     file = Gguf(arch)
-    for key, value in {"context_length": 64, "embedding_length": 32, "feed_forward_length": 32, "block_count": 1,
-                       "attention.head_count": 2, "attention.head_count_kv": 1, "rope.dimension_count": 16}.items():
+    hidden = BLOCKS[kind][0]
+    inner, head = (32, 16) if hidden == 32 else (4, 2)
+    for key, value in {"context_length": 64, "embedding_length": hidden, "feed_forward_length": inner, "block_count": 1,
+                       "attention.head_count": 2, "attention.head_count_kv": 1, "attention.key_length": head,
+                       "attention.value_length": head, "rope.dimension_count": head}.items():
         file.set(f"{arch}.{key}", 4, value)
     file.set(f"{arch}.attention.layer_norm_rms_epsilon", 6, 1e-5)
     file.set(f"{arch}.rope.freq_base", 6, 1e4)
-    file.tensor("token_embd.weight", [32, 3], kind, bytes(range(block)) * 3)
-    file.tensor("output_norm.weight", [32], 0, bytes(128))
-    for name, rows in {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32, "ffn_up": 32,
-                       "ffn_down": 32}.items():
-        file.tensor(f"blk.0.{name}.weight", [32, rows], kind, bytes(range(block)) * rows)
+
+    def matrix(name, inputs, rows):
+        own = kinds.get(name, kind if inputs % hidden == 0 else 1)
+        data = random_rows(own, inputs, rows, len(file.tensors))
+        file.tensor(("" if name == "token_embd" else "blk.0.") + name + ".weight", [inputs, rows], own, data)
+
+    def vector(name, size):
+        file.tensor(name, [size], 0, struct.pack(f"<{size}f", *[1.0] * size))
+
+    matrix("token_embd", hidden, 3)
+    vector("output_norm.weight", hidden)
+    for name, rows in {"attn_q": 2 * head, "attn_k": head, "attn_v": head, "ffn_gate": inner, "ffn_up": inner}.items():
+        matrix(name, hidden, rows)
+    matrix("attn_output", 2 * head, hidden)
+    matrix("ffn_down", inner, hidden)
     for name in ("attn_norm", "ffn_norm"):
-        file.tensor(f"blk.0.{name}.weight", [32], 0, bytes(128))
+        vector(f"blk.0.{name}.weight", hidden)
+    if arch == "qwen2":
+        for name, size in {"attn_q": 2 * head, "attn_k": head, "attn_v": head}.items():
+            vector(f"blk.0.{name}.bias", size)
+    if arch == "qwen3":
+        for name in ("attn_q_norm", "attn_k_norm"):
+            vector(f"blk.0.{name}.weight", head)
     return file
 
 
-def ggufs():
-    write("gguf", "llama-q4_0", small_model("llama", 2, 18).bytes())
-    file = small_model("llama", 8, 34)
+def small_models():
+    """Models that can be computed with: one of every quantised type, and one of many types."""
+    write("gguf", "llama-q4_0", small_model("llama", 2).bytes())
+    file = small_model("llama", 8)
     file.tensor("rope_freqs.weight", [8], 0, struct.pack("<8f", 1, 1, 1, 1.5, 3, 8, 8, 8))
     write("gguf", "llama-factors", file.bytes())
-    file = small_model("qwen3", 20, 18)
+    file = small_model("qwen3", 20)
     file.set("qwen3.rope.scaling.type", 8, "yarn")
     file.set("qwen3.rope.scaling.factor", 6, 4)
     file.set("qwen3.attention.sliding_window", 4, 16)
     file.set_all("qwen3.attention.sliding_window_pattern", 7, [True])
     write("gguf", "qwen3-yarn", file.bytes())
+    for name, kind in {"qwen2-q4_1": 3, "qwen3-q5_0": 6, "qwen2-q5_1": 7, "llama-q2_k": 10, "llama-q3_k": 11,
+                       "qwen2-q4_k": 12, "llama-q5_k": 13, "qwen3-q6_k": 14, "llama-iq4_xs": 23}.items():
+        write("gguf", name, small_model(name.split("-")[0], kind).bytes())
+    file = small_model("llama", 2, attn_k=8, attn_v=6, ffn_gate=30, ffn_up=30, ffn_down=3, attn_output=6)
+    file.tensor("output.weight", [32, 3], 7, random_rows(7, 32, 3, 1))
+    write("gguf", "llama-mixed", file.bytes())
+
+
+def ggufs():
+    small_models()
     file = Gguf()
     file.set("general.alignment", 4, 64)
     values = [(0, 1), (1, -1), (2, 1), (3, -1), (4, 1), (5, -1), (6, 0.5), (7, True), (10, 1), (11, -1), (12, 0.5)]
