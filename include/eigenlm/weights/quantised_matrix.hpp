@@ -107,29 +107,35 @@ class QuantisedMatrix {
         }
     }
 
-    /// visit(the byte, `from` and `count` of its bits, `bit`): the places of bits of input `k`'s code, from its bit
-    /// number `bit` on.
-    template <class Byte, class Visit>
-    static void each_code_bits(int bits, Byte* chunk, std::size_t lane, std::size_t k, const Visit& visit) {
+    /// visit(at, bit): where the bits of four codes are, from their bit number `bit` on.
+    template <class Visit>
+    static void each_code_bits(int bits, std::size_t four, const Visit& visit) {
         for (int bit = 0; bit < bits;) {
-            const CodeBits at = code_bits(bits, k / 4, bit);
-            visit(chunk[at.line * 64 + lane * 4 + k % 4], at, bit);
+            const CodeBits at = code_bits(bits, four, bit);
+            visit(at, bit);
             bit += at.count;
         }
     }
-    /// An output's 32 codes.
+    /// An output's 32 codes, four at a time, as bytes of one number: no bit leaves its byte.
     static void set_codes(int bits, const std::uint8_t* codes, std::byte* chunk, std::size_t lane) {
-        for (std::size_t k = 0; k < quantised_chunk; ++k)
-            each_code_bits(bits, chunk, lane, k, [&](std::byte& byte, CodeBits at, int bit) {
-                const int mask = (1 << at.count) - 1;
-                byte &= static_cast<std::byte>(~(mask << at.from));
-                byte |= static_cast<std::byte>((codes[k] >> bit & mask) << at.from);
+        for (std::size_t four = 0; four < quantised_chunk / 4; ++four) {
+            std::uint32_t whole;
+            std::memcpy(&whole, codes + 4 * four, 4);
+            each_code_bits(bits, four, [&](CodeBits at, int bit) {
+                const std::uint32_t mask = ((1u << at.count) - 1u) * 0x01010101u;
+                std::byte* const to = chunk + at.line * 64 + lane * 4;
+                std::uint32_t held;
+                std::memcpy(&held, to, 4);
+                held = (held & ~(mask << at.from)) | (whole >> bit & mask) << at.from;
+                std::memcpy(to, &held, 4);
             });
+        }
     }
     static int get_code(int bits, const std::byte* chunk, std::size_t lane, std::size_t k) {
         int code = 0;
-        each_code_bits(bits, chunk, lane, k, [&](std::byte byte, CodeBits at, int bit) {
-            code |= (static_cast<int>(byte) >> at.from & ((1 << at.count) - 1)) << bit;
+        each_code_bits(bits, k / 4, [&](CodeBits at, int bit) {
+            const auto byte = static_cast<int>(chunk[at.line * 64 + lane * 4 + k % 4]);
+            code |= (byte >> at.from & ((1 << at.count) - 1)) << bit;
         });
         return code;
     }
