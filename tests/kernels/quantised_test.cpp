@@ -198,6 +198,31 @@ TEST_P(QuantisedProduct, IsWhatIsDocumented) {
             }
 }
 
+// What is summed up in 16 bits on the way must fit there.
+TEST_P(QuantisedProduct, HoldsTheLargestSums) {
+    for (const int byte : {0xff, 0x00, 0x80, 0x7f})
+        for (const std::size_t rows : {1, 13}) {
+            Product product(dtype(), rows, 20, 2 * block());
+            eigenlm::detail::with_block(dtype(), [&](auto b) {
+                for (std::byte* at = product.blocks.data(); at != product.blocks.data() + product.blocks.size();
+                     at += sizeof b) {
+                    std::memcpy(&b, at, sizeof b);
+                    auto filled = b;
+                    std::memset(&filled, byte, sizeof filled);
+                    filled.scale = b.scale;
+                    if constexpr (requires { b.least; }) filled.least = b.least;
+                    std::memcpy(at, &filled, sizeof filled);
+                }
+            });
+            for (std::size_t i = 0; i < product.x.size(); ++i)  // one sign, the other, and in turns
+                product.x[i] = i / product.k % 3 == 0 || (i / product.k % 3 == 1 && i % 2 == 0) ? -1.0f : 1.0f;
+            std::vector<float> expected;
+            for (std::size_t r = 0; r < rows; ++r)
+                for (std::size_t j = 0; j < product.n; ++j) expected.push_back(product.documented(r, j));
+            expect_same(product.run(isa()), expected, std::to_string(rows) + " rows of " + std::to_string(byte));
+        }
+}
+
 TEST_P(QuantisedProduct, OfManyRowsIsEachRowsOwn) {
     const Product many(dtype(), 531, 96, 5 * block());
     const auto found = many.run(isa());

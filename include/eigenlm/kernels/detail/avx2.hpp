@@ -182,27 +182,50 @@ inline VecInt set1_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_se
 inline VecInt shift_left(VecInt v, int count) { return {_mm256_slli_epi32(v.a, count), _mm256_slli_epi32(v.b, count)}; }
 inline Vec to_float(VecInt v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
 
-/// Sums of products of codes and numbers depend on how large codes are.
-inline constexpr bool wide_codes_differ = true;
-/// sum + four codes of each output times four numbers. Codes of up to 6 bits: pairs of products fit into 16 bits. Of 8:
-/// even ones and odd ones become 16 bits first.
-/// @{
-template <bool Wide>
-inline __m256i dot(__m256i sum, __m256i codes, __m256i four) {
-    if constexpr (Wide) {
-        const __m256i even = _mm256_and_si256(codes, _mm256_set1_epi16(255)), odd = _mm256_srli_epi16(codes, 8);
-        const __m256i four_even = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
-        const __m256i four_odd = _mm256_srai_epi16(four, 8);
-        return _mm256_add_epi32(sum,
-                                _mm256_add_epi32(_mm256_madd_epi16(even, four_even), _mm256_madd_epi16(odd, four_odd)));
-    } else {
-        return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, four), _mm256_set1_epi16(1)));
-    }
+/// A sum that is one from here on: g++ would put off all additions of whole numbers until registers do not hold what is
+/// to be added.
+inline __m256i one_sum(__m256i v) {
+    asm("" : "+x"(v));
+    return v;
 }
-template <bool Wide>
+
+/// Products of codes of up to 6 bits with numbers: neighbours' sums stay within 16 bits for as many steps as codes are
+/// small.
+/// @{
+constexpr int dot_bits(int bits) { return bits < 4 ? 4 : bits; }
+template <int Bits>
+inline constexpr std::size_t joined_steps = Bits == 8 ? 1 : 32767 / (2 * 127 * ((1 << Bits) - 1));
+struct PairSums {
+    __m256i a, b;
+    PairSums() {}
+    PairSums(__m256i x, __m256i y) : a(x), b(y) {}
+};
+inline PairSums dot_pairs(Bytes codes, std::int32_t four) {
+    const __m256i numbers = _mm256_set1_epi32(four);
+    return {_mm256_maddubs_epi16(codes.a, numbers), _mm256_maddubs_epi16(codes.b, numbers)};
+}
+inline PairSums add(PairSums x, PairSums y) {
+    return {one_sum(_mm256_add_epi16(x.a, y.a)), one_sum(_mm256_add_epi16(x.b, y.b))};
+}
+inline VecInt add_pairs(VecInt sum, PairSums pairs) {
+    const __m256i one = _mm256_set1_epi16(1);
+    return {one_sum(_mm256_add_epi32(sum.a, _mm256_madd_epi16(pairs.a, one))),
+            one_sum(_mm256_add_epi32(sum.b, _mm256_madd_epi16(pairs.b, one)))};
+}
+/// @}
+/// sum + four codes of 8 bits of each output, less 128, times four numbers. Numbers take over the signs of what they
+/// are multiplied with, and two products fit into 16 bits: 2 * 128 * 127.
+/// @{
+inline constexpr bool dot_knows_128 = true;
+inline __m256i dot(__m256i sum, __m256i codes, __m256i four) {
+    const __m256i weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(four, weights));
+    return one_sum(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
+}
+template <int>
 inline VecInt dot(VecInt sum, Bytes codes, std::int32_t four) {
     const __m256i numbers = _mm256_set1_epi32(four);
-    return {dot<Wide>(sum.a, codes.a, numbers), dot<Wide>(sum.b, codes.b, numbers)};
+    return {dot(sum.a, codes.a, numbers), dot(sum.b, codes.b, numbers)};
 }
 /// @}
 /// 16 pairs of numbers of four bits.
@@ -230,7 +253,7 @@ inline void store_low_bytes(std::int8_t* p, Vec v) {
 /// Twelve registers of sums, two of a panel's weights and one of an input are 15 of 16.
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
-    static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 1;
+    static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 2;
 };
 
 // Each builds on those before it.

@@ -56,10 +56,16 @@ inline VecInt shift_left(VecInt v, int count) {
 }
 inline Vec to_float(VecInt v) { return _mm512_maskz_cvtepi32_ps(all_lanes, v.v); }
 
-/// Whether sums of products of codes and numbers depend on how large codes are.
-inline constexpr bool wide_codes_differ = false;
+/// Codes of all sizes are multiplied alike, and from 0 on.
+/// @{
+constexpr int dot_bits(int) { return 8; }
+inline constexpr bool dot_knows_128 = false;
+template <int>
+inline constexpr std::size_t joined_steps = 1;
+using PairSums = VecInt;
+/// @}
 /// sum + four codes of each output times four numbers
-template <bool>
+template <int>
 inline VecInt dot(VecInt sum, Bytes codes, std::int32_t four) {
     return _mm512_dpbusd_epi32(sum.v, codes.v, _mm512_set1_epi32(four));
 }

@@ -258,10 +258,16 @@ inline QuadInt multiply_pairs(Eight x, Eight y) {
     return (QuadInt)vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
 #endif
 }
-/// Whether sums of products of codes and numbers depend on how large codes are.
-inline constexpr bool wide_codes_differ = false;
+/// Codes of all sizes are multiplied alike, and from 0 on.
+/// @{
+constexpr int dot_bits(int) { return 8; }
+inline constexpr bool dot_knows_128 = false;
+template <int>
+inline constexpr std::size_t joined_steps = 1;
+using PairSums = VecInt;
+/// @}
 /// sum + four codes of each output times four numbers
-template <bool>
+template <int>
 inline VecInt dot(const VecInt& sum, const Bytes& codes, std::int32_t four) {
     typedef std::int16_t EightSigned __attribute__((vector_size(16)));
     const Eight numbers = (Eight)QuadInt{four, four, four, four};

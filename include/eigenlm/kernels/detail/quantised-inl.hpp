@@ -29,13 +29,14 @@ inline Bytes codes(const std::byte* chunk, std::size_t step) {
     return code;
 }
 
-/// The scales of a unit's groups, and their least values.
+/// The scales of a unit's groups, and what is added to their weights: the least values, negative where formats
+/// subtract.
 template <Dtype D>
 class UnitScales {
   public:
     explicit UnitScales(const std::byte* unit) : unit_(unit) {
         if constexpr (f.two_levels) scale_ = load(halfs(0));
-        if constexpr (f.two_levels && f.minimum) least_ = load(halfs(2 * lanes));
+        if constexpr (f.two_levels && f.minimum) least_ = mul(load(halfs(2 * lanes)), set1(-1.0f));
     }
     void take(std::size_t group, Vec& scale, Vec& least) const {
         if constexpr (f.nibbles) {
@@ -64,12 +65,14 @@ class UnitScales {
 /// @{
 struct WidenedFormat {
     int zero_shift;
-    bool minimum, subtracted;
+    bool minimum;
 };
 constexpr WidenedFormat widened_format(Dtype dtype) {
     const PanelFormat f = panel_format(dtype);
-    return {f.zero_shift, f.minimum, f.two_levels};
+    return {f.zero_shift == 7 && dot_knows_128 ? -1 : f.zero_shift, f.minimum};
 }
+/// Bits of a code, once it is a number by itself: products are summed accordingly.
+constexpr int widened_bits(const PanelFormat& f) { return dot_bits(f.table ? 8 : f.bits); }
 /// @}
 
 /// What a sum of codes times numbers begins at: minus the zero's part.
@@ -81,9 +84,7 @@ inline VecInt sum_without_zero(const WidenedFormat& f, std::int32_t minus_sum) {
 inline Vec add_sum(VecInt sum, Vec scale, float in_scale, Vec total) {
     return fma(mul(to_float(sum), scale), set1(in_scale), total);
 }
-inline Vec add_least(const WidenedFormat& f, Vec least, float in_sum, Vec total) {
-    return f.subtracted ? fnma(least, set1(in_sum), total) : fma(least, set1(in_sum), total);
-}
+inline Vec add_least(Vec least, float in_sum, Vec total) { return fma(least, set1(in_sum), total); }
 /// @}
 /// Sums that belong to a whole chunk's numbers, or to half of them.
 /// @{
@@ -103,6 +104,41 @@ inline std::int32_t four_numbers(const QuantisedInputs& in, std::size_t step) {
     return four;
 }
 
+/// Takes Steps fours of codes times numbers, from number `first` on, into sums of R rows and P panels. codes(p, step),
+/// numbers(r, step): what is multiplied
+template <int Bits, std::size_t Steps, std::size_t R, std::size_t P, class Codes, class Numbers>
+inline void add_products(VecInt (&sums)[R][P], std::size_t first, const Codes& codes, const Numbers& numbers) {
+    constexpr std::size_t joined = joined_steps<Bits> < Steps ? joined_steps<Bits> : Steps;
+    EIGENLM_UNROLL
+    for (std::size_t s = first; s < first + Steps; s += joined) {
+        PairSums pairs[R][P];
+        EIGENLM_UNROLL
+        for (std::size_t j = 0; j < joined; ++j) {
+            Bytes w[P];
+            EIGENLM_UNROLL
+            for (std::size_t p = 0; p < P; ++p) w[p] = codes(p, s + j);
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
+                const std::int32_t four = numbers(r, s + j);
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) {
+                    if constexpr (joined == 1)
+                        sums[r][p] = dot<Bits>(sums[r][p], w[p], four);
+                    else
+                        pairs[r][p] = j == 0 ? dot_pairs(w[p], four) : add(pairs[r][p], dot_pairs(w[p], four));
+                }
+            }
+        }
+        if constexpr (joined != 1) {
+            EIGENLM_UNROLL
+            for (std::size_t r = 0; r < R; ++r) {
+                EIGENLM_UNROLL
+                for (std::size_t p = 0; p < P; ++p) sums[r][p] = add_pairs(sums[r][p], pairs[r][p]);
+            }
+        }
+    }
+}
+
 /// A unit of N panels, for one row. Meanwhile the units `ahead` of them are fetched, evenly: a burst would keep what
 /// is here waiting behind what is not.
 template <Dtype D, std::size_t N>
@@ -120,19 +156,16 @@ inline void multiply_unit(const std::byte* first, std::size_t distance, std::siz
             for (std::size_t n = 0; n < N; ++n) __builtin_prefetch(first + n * distance + ahead + line * 64, 0, 2);
         EIGENLM_UNROLL
         for (std::size_t g = 0; g < groups; ++g) {
-            VecInt sums[N];
-            for (std::size_t n = 0; n < N; ++n) sums[n] = sum_without_zero(w, minus_sum<f.group>(x[c], g));
-            EIGENLM_UNROLL
-            for (std::size_t s = g * steps; s < (g + 1) * steps; ++s) {
-                const std::int32_t four = four_numbers(x[c], s);
-                for (std::size_t n = 0; n < N; ++n)
-                    sums[n] = dot<(f.bits == 8 || f.table)>(sums[n], codes<D>(chunk + n * distance, s), four);
-            }
+            VecInt sums[1][N];
+            for (std::size_t n = 0; n < N; ++n) sums[0][n] = sum_without_zero(w, minus_sum<f.group>(x[c], g));
+            add_products<widened_bits(f), steps>(
+                sums, g * steps, [&](std::size_t n, std::size_t s) { return codes<D>(chunk + n * distance, s); },
+                [&](std::size_t, std::size_t s) { return four_numbers(x[c], s); });
             for (std::size_t n = 0; n < N; ++n) {
                 Vec scale, least;
                 UnitScales<D>(first + n * distance).take(c * groups + g, scale, least);
-                total[n] = add_sum(sums[n], scale, x[c].scale, total[n]);
-                if constexpr (f.minimum) total[n] = add_least(w, least, scaled_sum<f.group>(x[c], g), total[n]);
+                total[n] = add_sum(sums[0][n], scale, x[c].scale, total[n]);
+                if constexpr (f.minimum) total[n] = add_least(least, scaled_sum<f.group>(x[c], g), total[n]);
             }
         }
     }
@@ -207,7 +240,7 @@ inline void widen_panel(const std::byte* unit, std::size_t inputs, WidenedPanel&
 
 /// R rows of P panels, a part of the inputs; part.sums are zeros at first.   x: row 0's first chunk of the part, stride
 /// floats from row to row
-template <std::size_t R, std::size_t P, std::size_t Group, bool Wide>
+template <std::size_t R, std::size_t P, std::size_t Group, int Bits>
 inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels, const float* x, std::size_t stride,
                              const Part& part, Prefetch& fetch) {
     constexpr std::size_t groups = quantised_chunk / Group, steps = Group / 4;
@@ -225,43 +258,35 @@ inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels,
                 EIGENLM_UNROLL
                 for (std::size_t p = 0; p < P; ++p) sums[r][p] = begin;
             }
-            EIGENLM_UNROLL
-            for (std::size_t s = g * steps; s < (g + 1) * steps; ++s) {
-                Bytes w[P];
+            add_products<Bits, steps>(
+                sums, g * steps,
+                [&](std::size_t p, std::size_t s) { return load_bytes(panels[p].codes + (c * 8 + s) * 64); },
+                [&](std::size_t r, std::size_t s) { return four_numbers(in(r), s); });
+            const auto take = [&](auto minimum) {
+                const std::size_t at = (c * groups + g) * lanes;
                 EIGENLM_UNROLL
-                for (std::size_t p = 0; p < P; ++p) w[p] = load_bytes(panels[p].codes + (c * 8 + s) * 64);
-                EIGENLM_UNROLL
-                for (std::size_t r = 0; r < R; ++r) {
-                    const std::int32_t four = four_numbers(in(r), s);
+                for (std::size_t p = 0; p < P; ++p) {
+                    const Vec scale = load(panels[p].scales + at);
                     EIGENLM_UNROLL
-                    for (std::size_t p = 0; p < P; ++p) sums[r][p] = dot<Wide>(sums[r][p], w[p], four);
+                    for (std::size_t r = 0; r < R; ++r) {
+                        float* const to = part.sums + r * part.stride + p * lanes;
+                        Vec total = add_sum(sums[r][p], scale, in(r).scale, load(to));
+                        if constexpr (minimum)
+                            total = add_least(load(panels[p].minima + at), scaled_sum<Group>(in(r), g), total);
+                        store(to, total);
+                    }
                 }
-            }
-            const std::size_t at = (c * groups + g) * lanes;
-            EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) {
-                const Vec scale = load(panels[p].scales + at);
-                float* const total = part.sums + p * lanes;
-                EIGENLM_UNROLL
-                for (std::size_t r = 0; r < R; ++r)
-                    store(total + r * part.stride,
-                          add_sum(sums[r][p], scale, in(r).scale, load(total + r * part.stride)));
-            }
-            if (!f.minimum) continue;
-            for (std::size_t p = 0; p < P; ++p) {
-                const Vec least = load(panels[p].minima + at);
-                float* const total = part.sums + p * lanes;
-                EIGENLM_UNROLL
-                for (std::size_t r = 0; r < R; ++r)
-                    store(total + r * part.stride,
-                          add_least(f, least, scaled_sum<Group>(in(r), g), load(total + r * part.stride)));
-            }
+            };
+            if (f.minimum)
+                take(std::true_type());
+            else
+                take(std::false_type());
         }
     }
 }
 
 /// Several rows of a format whose panels `widen` makes bytes of.
-template <std::size_t Group, bool Wide>
+template <std::size_t Group, int Bits>
 inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first, std::size_t last,
                                     void (*widen)(const std::byte*, std::size_t, WidenedPanel&)) {
     constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = P < 2 ? 2 : P;
@@ -295,11 +320,11 @@ inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first,
                     const float* const x = m.x[row] + k / quantised_chunk * lanes;
                     for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
                         if (count == Rows)
-                            multiply_widened<Rows, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                            multiply_widened<Rows, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
                         else if (count == 2 * third)
-                            multiply_widened<2 * third, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                            multiply_widened<2 * third, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
                         else
-                            multiply_widened<third, P, Group, Wide>(f, panels + p, x, m.x.stride, part, fetch);
+                            multiply_widened<third, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
                     }
                     if (next == inputs)
                         finish(m, done, row + count - done, panel, stop, sums + (at + done - row) * G * lanes,
@@ -313,11 +338,10 @@ inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first,
 template <Dtype D>
 inline void multiply_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
     constexpr PanelFormat f = panel_format(D);
-    constexpr bool wide = (f.bits == 8 || f.table) && wide_codes_differ;
     if (m.x.rows == 1 || m.x.rows < Tiles::rows / 3)
         multiply_quantised_row<D>(m, first, last);
     else
-        multiply_quantised_rows<f.group, wide>(m, first, last, widen_panel<D>);
+        multiply_quantised_rows<f.group, widened_bits(f)>(m, first, last, widen_panel<D>);
 }
 
 inline void matmul_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
