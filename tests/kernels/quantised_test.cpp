@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <eigenlm/base/float_state.hpp>
+#include <eigenlm/kernels/detail/portable.hpp>
 #include <eigenlm/kernels/dispatch.hpp>
 #include <eigenlm/weights/quantised_matrix.hpp>
 #include <limits>
@@ -15,6 +16,41 @@
 
 #include "support/levels.hpp"
 #include "support/numbers.hpp"
+
+// What a level does that multiplies tiles of bytes (AMX's), on the portable level with a unit that any machine has.
+EIGENLM_EXACT_BEGIN
+namespace eigenlm::inline EIGENLM_ABI::detail::portable {
+
+inline VecInt load_int(const std::int32_t* p) {
+    VecInt v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+#include <eigenlm/kernels/detail/quantised_tiles-inl.hpp>
+
+/// Tiles as AMX has them: configured for one size of groups, and for one number of rows below 16.
+struct PlainTiles {
+    PlainTiles(std::size_t group_, std::size_t fewer_rows_) : group(group_), fewer_rows(fewer_rows_) {}
+    std::size_t group, fewer_rows;
+    template <std::size_t Group>
+    void multiply(const std::int8_t* numbers, std::size_t stride, std::size_t rows, const std::uint8_t* codes,
+                  std::int32_t* sums, std::size_t turn) const {
+        EXPECT_LT(turn, 2u);
+        EXPECT_EQ(Group, group);
+        EXPECT_TRUE(rows == 16 || rows == fewer_rows) << rows;
+        for (std::size_t r = 0; r < rows; ++r)
+            for (std::size_t n = 0; n < 16; ++n) {
+                sums[r * 16 + n] = 0;
+                for (std::size_t k = 0; k < Group; ++k)
+                    sums[r * 16 + n] +=
+                        numbers[r * stride + k] * static_cast<std::int8_t>(codes[k / 4 * 64 + 4 * n + k % 4]);
+            }
+    }
+};
+
+}  // namespace eigenlm::inline EIGENLM_ABI::detail::portable
+EIGENLM_EXACT_END
 
 namespace {
 
@@ -293,6 +329,23 @@ TEST_P(Avx512WithoutVnni, GivesTheBitsOfEveryLevel) {
     EXPECT_EQ(table.matmul_quantised, eigenlm::kernels(Isa::avx2).matmul_quantised);
     EXPECT_NE(table.matmul_quantised, with.matmul_quantised);
     for (const std::size_t rows : {1u, 5u, 13u})
+        for (const std::size_t n : {37u, 64u}) {
+            const std::size_t k = 3 * eigenlm::layout_of(GetParam()).block_elements;
+            const Product product(GetParam(), rows, n, k, n == 64);
+            const auto what = std::to_string(rows) + " rows, [" + std::to_string(n) + ", " + std::to_string(k) + "]";
+            expect_same(product.run(table), product.run(Isa::portable), what);
+        }
+}
+
+class TilesOfBytes : public testing::TestWithParam<Dtype> {};
+INSTANTIATE_TEST_SUITE_P(Types, TilesOfBytes, testing::ValuesIn(types),
+                         [](const auto& p) { return std::string(to_string(p.param)); });
+
+// AMX's tiles themselves are tested as every level is, where they are.
+TEST_P(TilesOfBytes, GiveTheBitsOfEveryLevel) {
+    eigenlm::KernelTable table = eigenlm::kernels(Isa::portable);
+    table.matmul_quantised = eigenlm::detail::portable::matmul_quantised_on<eigenlm::detail::portable::PlainTiles>;
+    for (const std::size_t rows : {15u, 16u, 17u, 47u, 300u})
         for (const std::size_t n : {37u, 64u}) {
             const std::size_t k = 3 * eigenlm::layout_of(GetParam()).block_elements;
             const Product product(GetParam(), rows, n, k, n == 64);

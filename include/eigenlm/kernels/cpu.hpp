@@ -23,7 +23,7 @@ enum class Isa {
     avx2,         ///< AVX2, FMA, F16C
     avx512,       ///< AVX-512 F, BW, DQ, VL
     avx512_bf16,  ///< the same, with AVX-512's instruction for bf16 products: bits of its own. See Numerics
-    amx,          ///< avx512 and AMX's bf16 tiles
+    amx,          ///< avx512 and AMX's tiles of bf16 and of bytes
 };
 
 /// Which arithmetic is wanted, where there is a choice.
@@ -79,8 +79,8 @@ inline Isa probe_isa() {
     if (!all(basic.c, {12, 28, 29})) return Isa::portable;                               // fma avx f16c
     if (!all(extended.b, {3, 5, 8})) return Isa::portable;                               // bmi avx2 bmi2
     if (!all(saved, {5, 6, 7}) || !all(extended.b, {16, 17, 30, 31})) return Isa::avx2;  // zmm; f dq bw vl
-    if (!all(saved, {17, 18}) || !all(extended.d, {22, 24})) return Isa::avx512;         // tiles; bf16 tile
-    if (!all(extended.c, {1})) return Isa::avx512;                                       // vbmi
+    if (!all(saved, {17, 18}) || !all(extended.d, {22, 24, 25})) return Isa::avx512;     // tiles; bf16 tile int8
+    if (!all(extended.c, {1, 11})) return Isa::avx512;                                   // vbmi vnni
     // Linux gives a process tiles only when it asks: ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA.
     return ::syscall(SYS_arch_prctl, 0x1023, 18) == 0 ? Isa::amx : Isa::avx512;
 }

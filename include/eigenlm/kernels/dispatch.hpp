@@ -4,6 +4,7 @@
 
 #if EIGENLM_DEFINE_LARGE
 #include "detail/amx_attention.hpp"
+#include "detail/amx_quantised.hpp"
 #include "detail/avx2.hpp"
 #include "detail/avx512_bf16.hpp"
 #include "detail/avx512_vnni.hpp"
@@ -43,7 +44,7 @@ EIGENLM_LARGE const KernelTable& detail::table_of(Isa isa, [[maybe_unused]] bool
         EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2, avx2),
         EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512_vnni, avx512),
         EIGENLM_KERNEL_TABLE(avx512_bf16, panels, avx512_bf16, avx512_vnni, avx512),
-        EIGENLM_KERNEL_TABLE(amx, panels, amx, avx512_vnni, avx512),
+        EIGENLM_KERNEL_TABLE(amx, panels, amx, amx_quantised, avx512),
         EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx2, avx512),  // without VNNI
 #endif
     };

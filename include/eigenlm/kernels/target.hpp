@@ -28,12 +28,18 @@
 #define EIGENLM_AVX512 EIGENLM_AVX2 ",avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 #define EIGENLM_AVX512_VNNI EIGENLM_AVX512 ",avx512vnni"
 #define EIGENLM_AMX EIGENLM_AVX512 ",avx512vbmi,amx-tile,amx-bf16"
+#define EIGENLM_AMX_INT8 EIGENLM_AVX512_VNNI ",avx512vbmi,amx-tile,amx-bf16,amx-int8"
 #endif
 
 // Before a loop of few rounds, known at compile time: all of them, so that arrays of vectors live in registers. And
 // before an inner loop: so many rounds at a time. Not where sanitizers check each access: that would take the compiler
 // twice as long, and find nothing else.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define EIGENLM_SANITIZED 1
+#elif defined(__has_feature)
+#define EIGENLM_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#endif
+#if defined(EIGENLM_SANITIZED) && EIGENLM_SANITIZED
 #define EIGENLM_UNROLL
 #define EIGENLM_UNROLL_BY(rounds)
 #elif defined(__clang__)
@@ -43,3 +49,4 @@
 #define EIGENLM_UNROLL _Pragma("GCC unroll 16")
 #define EIGENLM_UNROLL_BY(rounds) _Pragma(EIGENLM_STRING(GCC unroll rounds))
 #endif
+#undef EIGENLM_SANITIZED

@@ -50,6 +50,7 @@ inline Bytes look_up(const std::uint8_t (&table)[16], Bytes v) {
     return _mm512_shuffle_epi8(_mm512_maskz_broadcast_i32x4(all_lanes, t), v.v);
 }
 /// @}
+inline VecInt load_int(const std::int32_t* p) { return _mm512_loadu_si512(p); }
 inline VecInt set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
 inline VecInt shift_left(VecInt v, int count) {
     return _mm512_maskz_slli_epi32(all_lanes, v.v, static_cast<unsigned>(count));

@@ -285,54 +285,85 @@ inline void multiply_widened(const WidenedFormat& f, const WidenedPanel* panels,
     }
 }
 
+/// A part of a product's inputs, of up to 256 rows and G panels of weights, which have been widened.
+template <std::size_t G>
+struct WidenedPart {
+    WidenedPanel panels[G];
+    alignas(64) float sums[local_sums<G>];  // [rows][G][16]: zeros at first, or as the part before has left them
+    std::size_t panel, stop;                // the panels
+    std::size_t row, end_row;               // the rows
+    std::size_t begin, end;                 // the inputs
+    bool last;                              // there are no more
+    Prefetch fetch;                         // of the next part
+    WidenedPart() {}
+
+    /// That of rows from `first` on.
+    Part of_row(std::size_t first) { return {begin, end, sums + (first - row) * G * lanes, G * lanes}; }
+};
+
+/// Calls multiply(part) for all parts of a product of many rows, of G panels at a time; widen(unit, inputs, panel)
+/// widens weights. `multiply` has `steps` for a part of `rows` rows, in each of which it calls fetch.step().
+template <std::size_t G, class Widen, class Steps, class Multiply>
+inline void each_widened_part(const MatmulQuantised& m, std::size_t first, std::size_t last, const Widen& widen,
+                              const Steps& steps, const Multiply& multiply) {
+    const PanelFormat format = panel_format(m.dtype);
+    const std::size_t bytes = panel_bytes(m), inputs = format.units(m.x.cols) * format.unit;
+    const auto bytes_at = [&](std::size_t k) { return k / format.unit * format.offsets().unit_bytes; };
+    const auto end_of = [&](std::size_t k) { return k + widened_inputs < inputs ? k + widened_inputs : inputs; };
+    WidenedPart<G> part;
+    for (part.panel = first; part.panel < last; part.panel = part.stop) {
+        part.stop = part.panel + G < last ? part.panel + G : last;
+        for (part.row = 0; part.row < m.x.rows; part.row = part.end_row) {
+            part.end_row = part.row + local_rows < m.x.rows ? part.row + local_rows : m.x.rows;
+            for (part.begin = 0; part.begin < inputs; part.begin = part.end) {
+                part.end = end_of(part.begin);
+                for (std::size_t g = 0; g < G; ++g) {  // the last one again where there are fewer
+                    const std::size_t panel = part.panel + g < part.stop ? part.panel + g : part.stop - 1;
+                    widen(m.weight + panel * bytes + bytes_at(part.begin), part.end - part.begin, part.panels[g]);
+                }
+                const bool more = part.end < inputs;
+                part.last = !more;
+                part.fetch = {};
+                if (more || part.end_row == m.x.rows) {
+                    const std::size_t from = more ? part.end : 0,
+                                      lines = (bytes_at(end_of(from)) - bytes_at(from)) / 64;
+                    const std::byte* const next = m.weight + (more ? part.panel : part.panel + G) * bytes;
+                    part.fetch = {reinterpret_cast<const char*>(next + bytes_at(from)), bytes, G, lines,
+                                  ceil_div(lines, steps(part.end_row - part.row))};
+                }
+                if (part.begin == 0)
+                    __builtin_memset(part.sums, 0, (part.end_row - part.row + 16) * G * lanes * sizeof(float));
+                multiply(part);
+            }
+        }
+    }
+}
+
 /// Several rows of a format whose panels `widen` makes bytes of.
 template <std::size_t Group, int Bits>
 inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first, std::size_t last,
                                     void (*widen)(const std::byte*, std::size_t, WidenedPanel&)) {
     constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = P < 2 ? 2 : P;
-    const PanelFormat format = panel_format(m.dtype);
     const WidenedFormat f = widened_format(m.dtype);
-    const std::size_t bytes = panel_bytes(m), inputs = format.units(m.x.cols) * format.unit;
-    const auto bytes_at = [&](std::size_t k) { return k / format.unit * format.offsets().unit_bytes; };
-    const auto end_of = [&](std::size_t k) { return k + widened_inputs < inputs ? k + widened_inputs : inputs; };
-    WidenedPanel panels[G];
-    alignas(64) float sums[local_sums<G>];
-    for (std::size_t panel = first; panel < last; panel += G) {
-        const std::size_t stop = panel + G < last ? panel + G : last;
-        for (std::size_t begin = 0; begin < m.x.rows; begin += local_rows) {
-            const std::size_t end = begin + local_rows < m.x.rows ? begin + local_rows : m.x.rows;
-            for (std::size_t k = 0; k < inputs; k = end_of(k)) {
-                for (std::size_t g = 0; g < G; ++g)  // the last one again where there are fewer
-                    widen(m.weight + (panel + g < stop ? panel + g : stop - 1) * bytes + bytes_at(k), end_of(k) - k,
-                          panels[g]);
-                const std::size_t next = end_of(k), steps = ceil_div(end - begin, Rows) * (G / P);
-                Prefetch fetch = {};
-                if (next < inputs || end == m.x.rows) {
-                    const std::size_t from = next < inputs ? next : 0;
-                    const std::size_t lines = (bytes_at(end_of(from)) - bytes_at(from)) / 64;
-                    fetch = {reinterpret_cast<const char*>(m.weight + (next < inputs ? panel : panel + G) * bytes +
-                                                           bytes_at(from)),
-                             bytes, G, lines, ceil_div(lines, steps)};
+    const auto steps = [](std::size_t rows) { return ceil_div(rows, Rows) * (G / P); };
+    each_widened_part<G>(m, first, last, widen, steps, [&](WidenedPart<G>& all) {
+        each_block<Rows>(
+            all.row, all.end_row, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
+                Part part = all.of_row(all.row + at);
+                const float* const x = m.x[row] + part.begin / quantised_chunk * lanes;
+                for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
+                    if (count == Rows)
+                        multiply_widened<Rows, P, Group, Bits>(f, all.panels + p, x, m.x.stride, part, all.fetch);
+                    else if (count == 2 * third)
+                        multiply_widened<2 * third, P, Group, Bits>(f, all.panels + p, x, m.x.stride, part, all.fetch);
+                    else
+                        multiply_widened<third, P, Group, Bits>(f, all.panels + p, x, m.x.stride, part, all.fetch);
                 }
-                if (k == 0) __builtin_memset(sums, 0, (end - begin + Rows) * G * lanes * sizeof(float));
-                each_block<Rows>(begin, end, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
-                    Part part = {k, next, sums + at * G * lanes, G * lanes};
-                    const float* const x = m.x[row] + k / quantised_chunk * lanes;
-                    for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
-                        if (count == Rows)
-                            multiply_widened<Rows, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
-                        else if (count == 2 * third)
-                            multiply_widened<2 * third, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
-                        else
-                            multiply_widened<third, P, Group, Bits>(f, panels + p, x, m.x.stride, part, fetch);
-                    }
-                    if (next == inputs)
-                        finish(m, done, row + count - done, panel, stop, sums + (at + done - row) * G * lanes,
-                               G * lanes);
-                });
-            }
-        }
-    }
+                if (all.last)
+                    finish(m, done, row + count - done, all.panel, all.stop, all.sums + (at + done - row) * G * lanes,
+                           G * lanes);
+            });
+    });
 }
 
 template <Dtype D>
@@ -344,38 +375,44 @@ inline void multiply_quantised(const MatmulQuantised& m, std::size_t first, std:
         multiply_quantised_rows<f.group, widened_bits(f)>(m, first, last, widen_panel<D>);
 }
 
-inline void matmul_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
-    switch (m.dtype) {
+/// Calls f(std::integral_constant<Dtype, D>()) for a quantised type.
+template <class F>
+inline void with_quantised(Dtype dtype, const F& f) {
+    switch (dtype) {
         case Dtype::q8_0:
-            return multiply_quantised<Dtype::q8_0>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q8_0>());
         case Dtype::q4_0:
-            return multiply_quantised<Dtype::q4_0>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q4_0>());
         case Dtype::q4_1:
-            return multiply_quantised<Dtype::q4_1>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q4_1>());
         case Dtype::q5_0:
-            return multiply_quantised<Dtype::q5_0>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q5_0>());
         case Dtype::q5_1:
-            return multiply_quantised<Dtype::q5_1>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q5_1>());
         case Dtype::q2_k:
-            return multiply_quantised<Dtype::q2_k>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q2_k>());
         case Dtype::q3_k:
-            return multiply_quantised<Dtype::q3_k>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q3_k>());
         case Dtype::q4_k:
-            return multiply_quantised<Dtype::q4_k>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q4_k>());
         case Dtype::q5_k:
-            return multiply_quantised<Dtype::q5_k>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q5_k>());
         case Dtype::q6_k:
-            return multiply_quantised<Dtype::q6_k>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::q6_k>());
         case Dtype::iq4_nl:
-            return multiply_quantised<Dtype::iq4_nl>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::iq4_nl>());
         case Dtype::iq4_xs:
-            return multiply_quantised<Dtype::iq4_xs>(m, first, last);
+            return f(std::integral_constant<Dtype, Dtype::iq4_xs>());
         case Dtype::f32:
         case Dtype::f16:
         case Dtype::bf16:
         case Dtype::i32:
             break;
     }
+}
+
+inline void matmul_quantised(const MatmulQuantised& m, std::size_t first, std::size_t last) {
+    with_quantised(m.dtype, [&](auto type) { multiply_quantised<type()>(m, first, last); });
 }
 
 /// 32 inputs of a row, zeros where it has fewer.
