@@ -104,7 +104,7 @@ inline double int8_loop(std::size_t rounds) {
 }  // namespace ceilings::avx512_vnni
 EIGENLM_TARGET_END
 
-EIGENLM_TARGET_BEGIN(EIGENLM_AMX ",amx-int8")
+EIGENLM_TARGET_BEGIN(EIGENLM_AMX_INT8)
 namespace ceilings::amx {
 /// A tile of bfloat16s between -1 and 1, or of any bytes. Multiplying zeros takes less power, and some processors then
 /// run faster than they can at any real work.
@@ -155,7 +155,6 @@ inline double int8_loop(std::size_t rounds) {
     }
     return static_cast<double>(rounds) * 4 * 16 * 16 * 64 * 2;
 }
-inline bool has_int8_tiles() { return (eigenlm::detail::CpuId(7).d >> 25 & 1u) != 0; }
 }  // namespace ceilings::amx
 EIGENLM_TARGET_END
 #endif
@@ -231,7 +230,7 @@ inline double bf16_gflops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double se
 inline double int8_gops(eigenlm::ThreadPool& pool, eigenlm::Isa isa, double seconds) {
     if (isa == eigenlm::Isa::eigen) return fma_f32_gflops(pool, isa, seconds);
 #if defined(__x86_64__)
-    if (isa == eigenlm::Isa::amx && amx::has_int8_tiles()) return rate(pool, amx::int8_loop, seconds);
+    if (isa == eigenlm::Isa::amx) return rate(pool, amx::int8_loop, seconds);
     if (isa >= eigenlm::Isa::avx512 && eigenlm::detail::probe_avx512_vnni())
         return rate(pool, avx512_vnni::int8_loop, seconds);
     if (isa >= eigenlm::Isa::avx2) return rate(pool, avx2::int8_loop, seconds);
