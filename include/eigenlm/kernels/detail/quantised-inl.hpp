@@ -109,17 +109,19 @@ inline std::int32_t four_numbers(const QuantisedInputs& in, std::size_t step) {
 template <int Bits, std::size_t Steps, std::size_t R, std::size_t P, class Codes, class Numbers>
 inline void add_products(VecInt (&sums)[R][P], std::size_t first, const Codes& codes, const Numbers& numbers) {
     constexpr std::size_t joined = joined_steps<Bits> < Steps ? joined_steps<Bits> : Steps;
+    static_assert(Steps % joined == 0);
     EIGENLM_UNROLL
-    for (std::size_t s = first; s < first + Steps; s += joined) {
+    for (std::size_t i = 0; i < Steps / joined; ++i) {
         PairSums pairs[R][P];
         EIGENLM_UNROLL
         for (std::size_t j = 0; j < joined; ++j) {
+            const std::size_t s = first + i * joined + j;
             Bytes w[P];
             EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) w[p] = codes(p, s + j);
+            for (std::size_t p = 0; p < P; ++p) w[p] = codes(p, s);
             EIGENLM_UNROLL
             for (std::size_t r = 0; r < R; ++r) {
-                const std::int32_t four = numbers(r, s + j);
+                const std::int32_t four = numbers(r, s);
                 EIGENLM_UNROLL
                 for (std::size_t p = 0; p < P; ++p) {
                     if constexpr (joined == 1)
