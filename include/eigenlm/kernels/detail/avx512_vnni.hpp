@@ -82,6 +82,7 @@ inline void store_low_bytes(std::int8_t* p, Vec v) {
 }
 
 #include "quantised-inl.hpp"
+#include "quantised_rows-inl.hpp"
 
 }  // namespace eigenlm::inline EIGENLM_ABI::detail::avx512_vnni
 EIGENLM_TARGET_END

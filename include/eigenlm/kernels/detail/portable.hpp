@@ -30,6 +30,7 @@ struct Tiles {
 #include "epilogue-inl.hpp"
 #include "matmul-inl.hpp"
 #include "quantised-inl.hpp"
+#include "quantised_rows-inl.hpp"
 #include "softmax-inl.hpp"
 #include "attention-inl.hpp"
 // clang-format on

@@ -1,6 +1,6 @@
-// Included inside a level's namespace, behind quantised-inl.hpp: products of many rows with quantised weights, a group
-// of inputs times 16 outputs at a time, by a unit that multiplies tiles of bytes. The same arithmetic: a unit's sums
-// are exact, and what is made of them is what others make of theirs.
+// Included inside a level's namespace, behind quantised_rows-inl.hpp: products of many rows with quantised weights, a
+// group of inputs times 16 outputs at a time, by a unit that multiplies tiles of bytes. The same arithmetic: a unit's
+// sums are exact, and what is made of them is what others make of theirs.
 //
 // A unit has multiply<Group>(numbers, stride, rows, codes, sums, turn): the sums [16][16] of `rows` rows, from one to
 // the next `stride` bytes, of Group numbers, times codes [Group / 4][16][4] around 0. Products of the same turn, 0 or
