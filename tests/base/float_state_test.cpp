@@ -6,15 +6,12 @@
 #include <eigenlm/base/float_state.hpp>
 #include <stdexcept>
 
+#include "support/subnormals.hpp"
+
 namespace {
 
 using eigenlm::FloatState;
-
-/// Whether a subnormal operand counts as zero here.
-bool flushes_subnormals() {
-    volatile float subnormal = 1e-40f, factor = 0x1p20f;
-    return subnormal * factor == 0.0f;
-}
+using support::flushes_subnormals;
 
 /// Where a number a little above 1 is rounded to: asked of the arithmetic, as fegetround asks the x87 unit alone.
 float little_above_one() {

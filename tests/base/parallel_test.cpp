@@ -19,15 +19,13 @@
 #include <vector>
 
 #include "support/expect_error.hpp"
+#include "support/sanitized.hpp"
+#include "support/subnormals.hpp"
 
 namespace {
 
 using eigenlm::ThreadPool;
-
-bool flushes_subnormals() {
-    volatile float subnormal = 1e-40f, factor = 0x1p20f;
-    return subnormal * factor == 0.0f;
-}
+using support::flushes_subnormals;
 
 /// Counts how often each item of [0, count) is visited, and checks the parts.
 std::vector<int> visits(ThreadPool& pool, std::size_t count, std::size_t grain) {
@@ -312,7 +310,7 @@ TEST(ThreadPool, RefusesAbsurdNumbersOfThreads) {
                                                   {"threads"});
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 /// Leaves this process `spare` bytes of address space: far less than 1,000 stacks take.
 void limit_memory(std::size_t spare) {
     std::size_t pages = 0;

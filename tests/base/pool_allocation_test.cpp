@@ -9,7 +9,9 @@
 #include <eigenlm/base/parallel.hpp>
 #include <new>
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#include "support/sanitized.hpp"
+
+#if !SANITIZED
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // new and delete below are both malloc's
 #endif

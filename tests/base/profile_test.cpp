@@ -2,13 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <type_traits>
-
-#include "eigenlm/model/pass.hpp"
-
 namespace {
-
-static_assert(!EIGENLM_PROFILE && std::is_empty_v<eigenlm::Timed>, "by default nothing is timed");
 
 TEST(Profile, KeepsPartsInOrderAsLongAsThereIsRoom) {
     eigenlm::Profile profile(2);

@@ -17,8 +17,8 @@ namespace {
 
 using eigenlm::Dtype;
 
-constexpr Dtype quantised[] = {Dtype::q8_0, Dtype::q4_0, Dtype::q4_1, Dtype::q5_0, Dtype::q5_1,   Dtype::q2_k,
-                               Dtype::q3_k, Dtype::q4_k, Dtype::q5_k, Dtype::q6_k, Dtype::iq4_nl, Dtype::iq4_xs};
+constexpr Dtype quantised_types[] = {Dtype::q8_0, Dtype::q4_0, Dtype::q4_1, Dtype::q5_0, Dtype::q5_1,   Dtype::q2_k,
+                                     Dtype::q3_k, Dtype::q4_k, Dtype::q5_k, Dtype::q6_k, Dtype::iq4_nl, Dtype::iq4_xs};
 
 /// A file of tools/make_quant_goldens.py: blocks, and what PyPI's gguf makes of them.
 struct Golden {
@@ -50,7 +50,7 @@ std::size_t differences(std::span<const float> a, std::span<const float> b) {
 }
 
 class Dequantise : public ::testing::TestWithParam<Dtype> {};
-INSTANTIATE_TEST_SUITE_P(Types, Dequantise, ::testing::ValuesIn(quantised),
+INSTANTIATE_TEST_SUITE_P(Types, Dequantise, ::testing::ValuesIn(quantised_types),
                          [](const auto& dtype) { return std::string(to_string(dtype.param)); });
 
 TEST_P(Dequantise, GivesTheBitsOfTheReference) {

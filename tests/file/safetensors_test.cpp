@@ -108,7 +108,7 @@ std::string one_tensor(const std::string& fields) { return R"({"a":{)" + fields 
 
 const std::string eight(8, '\0');
 
-struct Broken {
+struct BrokenSafetensors {
     const char* name;
     std::string content;
     std::vector<std::string> words;  // what the message must say beside the file's name
@@ -119,7 +119,7 @@ std::string with_header_length(std::uint64_t length, const std::string& rest = "
     return std::string(reinterpret_cast<const char*>(&length), 8) + rest;
 }
 
-std::vector<Broken> broken_headers() {
+std::vector<BrokenSafetensors> broken_headers() {
     return {
         {"Empty", "", {"truncated", "at least 8 bytes", "found 0"}},
         {"SevenBytes", std::string(7, '\0'), {"truncated", "at least 8 bytes", "found 7"}},
@@ -146,7 +146,7 @@ std::vector<Broken> broken_headers() {
     };
 }
 
-std::vector<Broken> broken_fields() {
+std::vector<BrokenSafetensors> broken_fields() {
     const auto file = [](const std::string& fields, const std::string& data = eight) {
         return safetensors_file(one_tensor(fields), data);
     };
@@ -202,7 +202,7 @@ std::vector<Broken> broken_fields() {
     };
 }
 
-std::vector<Broken> broken_coverage() {
+std::vector<BrokenSafetensors> broken_coverage() {
     const auto two = [](const std::string& a, const std::string& b, std::size_t bytes) {
         return safetensors_file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":)" + a +
                                     R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
@@ -219,7 +219,7 @@ std::vector<Broken> broken_coverage() {
     };
 }
 
-class BrokenSafetensorsTest : public testing::TestWithParam<Broken> {};
+class BrokenSafetensorsTest : public testing::TestWithParam<BrokenSafetensors> {};
 
 TEST_P(BrokenSafetensorsTest, IsRefusedByName) {
     const support::TemporaryFolder folder;

@@ -7,7 +7,8 @@ seconds=${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}
 shift
 cd "$(dirname "$0")/../.."
 [ $# -gt 0 ] || set -- $(basename -s _fuzzer.cpp -a tests/fuzz/*_fuzzer.cpp)
-cmake --workflow --preset fuzz
+cmake --preset asan-ubsan
+cmake --build --preset asan-ubsan --target fuzz_targets
 
 # The targets write every input into a folder: in memory, where there is such a place.
 memory=/dev/shm
@@ -22,7 +23,7 @@ for target in "$@"; do
     mkdir -p "build/fuzz/found/$target"
     dictionary=tests/fuzz/$target.dict
     [ -f "$dictionary" ] || dictionary=tests/fuzz/json.dict
-    "build/fuzz/tests/fuzz/${target}_fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+    "build/asan-ubsan/tests/fuzz/fuzz_${target}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
         -dict="$dictionary" -artifact_prefix="build/fuzz/broken/$target-" -print_final_stats=1 \
         "build/fuzz/found/$target" "tests/fuzz/corpus/$target"
 done

@@ -23,13 +23,13 @@ using eigenlm::Stage;
 using eigenlm::StopReason;
 using eigenlm::TokenId;
 
-struct Answer {
+struct GeneratedText {
     std::string text;
     std::vector<TokenId> ids;
     StopReason reason = StopReason::none;
-    bool operator==(const Answer&) const = default;
+    bool operator==(const GeneratedText&) const = default;
 };
-void PrintTo(const Answer& a, std::ostream* out) {
+void PrintTo(const GeneratedText& a, std::ostream* out) {
     *out << testing::PrintToString(a.text) << ", " << a.ids.size() << " ids, " << to_string(a.reason);
 }
 
@@ -53,14 +53,14 @@ class GenerationTest : public testing::Test {
         return LanguageModel(model, tokenizer(), std::move(defaults));
     }
 
-    static Answer finish(Generation generation) {
-        Answer answer;
+    static GeneratedText finish(Generation generation) {
+        GeneratedText answer;
         answer.text = generation.text();
         answer.ids = generation.ids();
         answer.reason = generation.stop_reason();
         return answer;
     }
-    static Answer answer(const GenerateOptions& options, std::string_view prompt = "Once upon a time") {
+    static GeneratedText answer(const GenerateOptions& options, std::string_view prompt = "Once upon a time") {
         return finish(lm().generate(prompt, options));
     }
     /// 40 tokens, the most likely each time.
@@ -84,7 +84,7 @@ class GenerationTest : public testing::Test {
 
 TEST_F(GenerationTest, EndsAtItsLength) {
     for (const std::size_t length : {1u, 2u, 17u}) {
-        const Answer found = answer(greedy(length));
+        const GeneratedText found = answer(greedy(length));
         EXPECT_EQ(found.ids.size(), length);
         EXPECT_EQ(found.reason, StopReason::length);
         EXPECT_EQ(found.text, decoded(found.ids));
@@ -103,7 +103,7 @@ TEST_F(GenerationTest, OfNothingIsEmptyAndComputesNothing) {
 }
 
 TEST_F(GenerationTest, ShorterOnesAreBeginningsOfLongerOnes) {
-    const Answer all = answer(greedy(30)), part = answer(greedy(20));
+    const GeneratedText all = answer(greedy(30)), part = answer(greedy(20));
     EXPECT_EQ(part.ids, std::vector<TokenId>(all.ids.begin(), all.ids.begin() + 20));
     EXPECT_EQ(all.text.substr(0, part.text.size()), part.text);
 }
@@ -111,7 +111,7 @@ TEST_F(GenerationTest, ShorterOnesAreBeginningsOfLongerOnes) {
 TEST_F(GenerationTest, StreamsPiecesThatMakeUpTheText) {
     for (std::uint64_t seed = 0; seed < 4; ++seed) {
         const GenerateOptions options = sampled(seed, 3);  // hot: bytes of unfinished characters occur
-        const Answer whole = answer(options);
+        const GeneratedText whole = answer(options);
         std::string joined;
         Generation generation = lm().generate("Once upon a time", options);
         EXPECT_EQ(generation.stop_reason(), StopReason::none);
@@ -129,14 +129,14 @@ TEST_F(GenerationTest, StreamsPiecesThatMakeUpTheText) {
 }
 
 TEST_F(GenerationTest, EndsAtAnEndOfSequenceTokenWhichIsCountedButNotShown) {
-    const Answer all = answer(greedy());
+    const GeneratedText all = answer(greedy());
     const TokenId eos = all.ids[20];
     const auto first = std::ranges::find(all.ids, eos);
     const std::vector<TokenId> before(all.ids.begin(), first);
     const LanguageModel model = with_defaults({.sampling = {}, .eos_token_ids = {1, eos, 2}, .bos_token_id = {}});
     GenerateOptions options = greedy();
     options.ignore_eos = false;
-    const Answer found = finish(model.generate("Once upon a time", options));
+    const GeneratedText found = finish(model.generate("Once upon a time", options));
     EXPECT_EQ(found.reason, StopReason::eos);
     EXPECT_EQ(found.ids, std::vector<TokenId>(all.ids.begin(), first + 1));
     EXPECT_EQ(found.text, decoded(before));
@@ -144,12 +144,12 @@ TEST_F(GenerationTest, EndsAtAnEndOfSequenceTokenWhichIsCountedButNotShown) {
 }
 
 TEST_F(GenerationTest, EndsBeforeAStopTextAndShowsNothingOfIt) {
-    const Answer all = answer(greedy());
+    const GeneratedText all = answer(greedy());
     ASSERT_GT(all.text.size(), 40u);
     for (const std::size_t length : {1u, 3u, 10u}) {  // within a token, and across several
         GenerateOptions options = greedy();
         options.stop = {"\x01 never", all.text.substr(25, length)};
-        const Answer found = answer(options);
+        const GeneratedText found = answer(options);
         EXPECT_EQ(found.reason, StopReason::stop);
         EXPECT_EQ(found.text, all.text.substr(0, all.text.find(options.stop[1])));
         ASSERT_LE(found.ids.size(), all.ids.size());
@@ -160,14 +160,14 @@ TEST_F(GenerationTest, EndsBeforeAStopTextAndShowsNothingOfIt) {
 }
 
 TEST_F(GenerationTest, ThatMeetsNoStopTextLosesNothing) {
-    const Answer all = answer(greedy());
+    const GeneratedText all = answer(greedy());
     GenerateOptions options = greedy();
     options.stop = {all.text.substr(all.text.size() - 3) + "\x01", "\x01"};  // held back to the end
     EXPECT_EQ(answer(options), all);
 }
 
 TEST_F(GenerationTest, StopsWhenAskedAfterAnyToken) {
-    const Answer all = answer(greedy());
+    const GeneratedText all = answer(greedy());
     for (const std::size_t after : {0u, 1u, 7u}) {
         std::stop_source stop;
         if (after == 0) stop.request_stop();
@@ -176,7 +176,7 @@ TEST_F(GenerationTest, StopsWhenAskedAfterAnyToken) {
         options.progress = [&](const eigenlm::Progress& p) {
             if (p.stage == Stage::decode && p.done == after) stop.request_stop();
         };
-        const Answer found = answer(options);
+        const GeneratedText found = answer(options);
         EXPECT_EQ(found.reason, StopReason::cancelled);
         EXPECT_EQ(found.ids,
                   std::vector<TokenId>(all.ids.begin(), all.ids.begin() + static_cast<std::ptrdiff_t>(after)));
@@ -192,8 +192,8 @@ TEST_F(GenerationTest, StopsWhenAskedDuringALongPrompt) {
         EXPECT_EQ(p.stage, Stage::prefill);
         stop.request_stop();
     };
-    const Answer found = finish(lm().generate(std::vector<TokenId>(600, 5), options));
-    EXPECT_EQ(found, (Answer{"", {}, StopReason::cancelled}));
+    const GeneratedText found = finish(lm().generate(std::vector<TokenId>(600, 5), options));
+    EXPECT_EQ(found, (GeneratedText{"", {}, StopReason::cancelled}));
 }
 
 TEST_F(GenerationTest, EndsWhereTheContextIsFull) {
@@ -203,7 +203,7 @@ TEST_F(GenerationTest, EndsWhereTheContextIsFull) {
             GenerateOptions options = greedy();
             options.context = prompt + room;
             options.use_cache = use_cache;
-            const Answer found = answer(options);
+            const GeneratedText found = answer(options);
             EXPECT_EQ(found.reason, StopReason::length);
             EXPECT_EQ(found.ids.size(), room + 1) << "the last token needs no position of its own";
         }
@@ -219,7 +219,7 @@ TEST_F(GenerationTest, WithoutACacheIsTheSame) {
     GenerateOptions cold = greedy(24), hot = sampled(3);
     hot.max_new_tokens = 24;
     for (GenerateOptions options : {cold, hot}) {
-        const Answer cached = answer(options);
+        const GeneratedText cached = answer(options);
         options.use_cache = false;
         EXPECT_EQ(answer(options), cached);
     }
@@ -228,7 +228,7 @@ TEST_F(GenerationTest, WithoutACacheIsTheSame) {
 TEST_F(GenerationTest, OneSeedOneTextAndOtherSeedsOthers) {
     std::set<std::string> texts;
     for (std::uint64_t seed = 0; seed < 6; ++seed) {
-        const Answer once = answer(sampled(seed));
+        const GeneratedText once = answer(sampled(seed));
         EXPECT_EQ(answer(sampled(seed)), once);
         texts.insert(once.text);
     }
@@ -244,7 +244,7 @@ TEST_F(GenerationTest, OptionsThatAreNotSetAreTheModels) {
     unset.max_new_tokens = 40;
     unset.seed = set.seed = 9;
     set.temperature = 1.5f, set.top_k = 30, set.top_p = 0.9f, set.min_p = 0.01f, set.repeat_penalty = 1.2f;
-    const Answer expected = answer(set);
+    const GeneratedText expected = answer(set);
     EXPECT_EQ(finish(model.generate("Once upon a time", unset)), expected);
     EXPECT_NE(finish(model.generate("Once upon a time", greedy())).ids, expected.ids) << "what is set wins";
 }
@@ -312,7 +312,7 @@ TEST_F(GenerationTest, ReportsThePromptAndThenEachToken) {
 
 TEST_F(GenerationTest, GoesOnWithoutALossAfterACallbackThatThrew) {
     struct Mine {};
-    const Answer all = answer(greedy(10));
+    const GeneratedText all = answer(greedy(10));
     for (const auto& [stage, at] :
          {std::pair(Stage::prefill, 4), std::pair(Stage::decode, 1), std::pair(Stage::decode, 5)}) {
         bool thrown = false;
@@ -338,14 +338,14 @@ TEST_F(GenerationTest, GoesOnWithoutALossAfterACallbackThatThrew) {
 
 TEST_F(GenerationTest, OverASessionThatHoldsABeginningTakesInTheRestWithTheSameBits) {
     const std::vector<TokenId> prompt = lm().encode("Once upon a time there was a little dog.");
-    const Answer expected = finish(lm().generate(prompt, sampled(3)));
+    const GeneratedText expected = finish(lm().generate(prompt, sampled(3)));
     for (const std::size_t held : {std::size_t{0}, std::size_t{1}, prompt.size() - 1}) {
         eigenlm::Session session = lm().session({.context = 200}), fresh = lm().session({.context = 100});
         if (held) session.prefill(std::span(prompt).first(held));
         Generation generation(session, tokenizer(), lm().defaults(), prompt, sampled(3));
         EXPECT_EQ(session.length(), held) << "nothing is computed yet";
         const std::string text = generation.text();
-        EXPECT_EQ((Answer{text, generation.ids(), generation.stop_reason()}), expected);
+        EXPECT_EQ((GeneratedText{text, generation.ids(), generation.stop_reason()}), expected);
         EXPECT_EQ(generation.timing().reused_tokens, held);
         EXPECT_EQ(generation.timing().prefill_tokens, prompt.size() - held);
 
@@ -374,14 +374,14 @@ TEST_F(GenerationTest, OverASessionThatHasNoUseForThePromptIsRefused) {
 }
 
 TEST_F(GenerationTest, CopiesOfAModelServeSeveralThreads) {
-    const Answer expected = answer(greedy(12));
-    std::vector<Answer> found(3);
+    const GeneratedText expected = answer(greedy(12));
+    std::vector<GeneratedText> found(3);
     {
         std::vector<std::jthread> threads;
-        for (Answer& a : found)
+        for (GeneratedText& a : found)
             threads.emplace_back([&a, copy = lm()] { a = finish(copy.generate("Once upon a time", greedy(12))); });
     }
-    for (const Answer& a : found) EXPECT_EQ(a, expected);
+    for (const GeneratedText& a : found) EXPECT_EQ(a, expected);
 }
 
 TEST_F(GenerationTest, OutlivesTheLanguageModelAndMoves) {

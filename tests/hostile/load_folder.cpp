@@ -11,13 +11,7 @@
 #include <fstream>
 #include <string>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
+#include "support/sanitized.hpp"
 
 namespace {
 
@@ -35,7 +29,7 @@ std::size_t memory(const std::string& wanted) {
 
 int main(int argc, char** argv) {
     if (argc < 2) return 2;
-    if (argc > 2 && sanitized) return std::puts("skipped\t0\t0\t") < 0;
+    if (argc > 2 && SANITIZED) return std::puts("skipped\t0\t0\t") < 0;
     if (argc > 2) {  // the most address space it may have, in bytes
         const rlim_t most = std::strtoull(argv[2], nullptr, 10);
         const rlimit limit{most, most};
@@ -52,6 +46,6 @@ int main(int argc, char** argv) {
     const double seconds =
         static_cast<double>(std::clock()) / CLOCKS_PER_SEC;  // the processor's, whoever else it serves
     const std::size_t grown = memory("VmHWM:") - before;
-    std::printf("%s\t%zu\t%.3f\t%s\n", kind.c_str(), sanitized ? 0 : grown, sanitized ? 0 : seconds, message.c_str());
+    std::printf("%s\t%zu\t%.3f\t%s\n", kind.c_str(), SANITIZED ? 0 : grown, SANITIZED ? 0 : seconds, message.c_str());
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "jinja/fixtures.hpp"
+#include "support/sanitized.hpp"
 
 namespace eigenlm::tests {
 namespace {
@@ -23,7 +24,7 @@ std::size_t peak_bytes() {
     return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+#if SANITIZED || !defined(__OPTIMIZE__)
 constexpr bool watched = true;  // by a sanitizer or unoptimised: time and memory say nothing, and all takes longer
 #else
 constexpr bool watched = false;

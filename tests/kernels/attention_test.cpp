@@ -25,8 +25,8 @@ using eigenlm::CacheType;
 using eigenlm::Isa;
 using eigenlm::kv_block;
 using eigenlm::kv_section;
-
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+using support::infinity;
+using support::nan;
 
 /// Queries of one group at up to 70 positions, keys and values, and a cache of `capacity` positions whose free slots
 /// hold what a longer text left there: NaNs. Physical blocks lie in an order of their own, with gaps.
@@ -276,7 +276,7 @@ TEST_P(SteadyAttention, OfRowsOverSectionsIsThatOfEachAlone) {
 TEST_P(SteadyAttention, OfARowSeesNothingButItsWindow) {
     for (const std::size_t group : {1u, 3u, 7u})
         for (const std::size_t window : {1000u, 10u})
-            for (const float bad : {nan, std::numeric_limits<float>::infinity()}) {
+            for (const float bad : {nan, infinity}) {
                 const Scene good(type(), group, 20, 192, 3);
                 const std::size_t width = group * 20;
                 const auto finite = good.run_rows(isa(), 0, 60, 70, window, good.cache(0, 192));

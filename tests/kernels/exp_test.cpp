@@ -13,6 +13,7 @@
 namespace {
 
 using eigenlm::Isa;
+using support::infinity;
 
 std::vector<float> exp_shifted(Isa isa, const std::vector<float>& x, float shift = 0) {
     std::vector<float> p(x.size());
@@ -21,7 +22,6 @@ std::vector<float> exp_shifted(Isa isa, const std::vector<float>& x, float shift
     return p;
 }
 
-constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float lowest = -87.3365402f, highest = 88.7228317f;  // ln 2^-126, ln 2^128: where results are normal floats
 
 /// Our own levels.
@@ -82,7 +82,7 @@ TEST_P(ExpTest, OfANaNIsANaNInItsOwnLaneOnly) {
     for (std::size_t n = 1; n <= 40; ++n)
         for (std::size_t at = 0; at < n; at += 3) {
             std::vector<float> x(n, 0.0f);
-            x[at] = std::numeric_limits<float>::quiet_NaN();
+            x[at] = support::nan;
             const auto p = exp_shifted(GetParam(), x);
             for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(std::isnan(p[i]), i == at) << n << ", " << i;
         }

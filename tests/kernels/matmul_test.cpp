@@ -67,7 +67,7 @@ void call(const eigenlm::KernelTable& table, const eigenlm::MatmulBf16& m, std::
     table.matmul_bf16(m, first, last);
 }
 
-struct Product {
+struct FloatProduct {
     WeightType type;
     std::size_t rows, n, k;
     std::vector<float> x, weight, bias, before;
@@ -75,7 +75,7 @@ struct Product {
     bool room = true;  ///< for unfinished sums
     std::size_t x_stride = k + 3, out_stride = n + 5;
 
-    Product(WeightType type_, std::size_t rows_, std::size_t n_, std::size_t k_, bool wild = false)
+    FloatProduct(WeightType type_, std::size_t rows_, std::size_t n_, std::size_t k_, bool wild = false)
         : type(type_), rows(rows_), n(n_), k(k_) {
         const auto numbers = wild ? support::wild_numbers : +[](std::size_t count, unsigned seed) {
             return support::random_numbers(count, seed);
@@ -164,12 +164,12 @@ struct Product {
     }
 };
 
-std::string sizes(const Product& p) {
+std::string sizes(const FloatProduct& p) {
     return std::string(to_string(p.type)) + ", " + std::to_string(p.rows) + " x " + std::to_string(p.n) + " x " +
            std::to_string(p.k);
 }
 
-void expect_near_truth(const Product& p, Isa isa) {
+void expect_near_truth(const FloatProduct& p, Isa isa) {
     const auto out = p.run(isa);
     for (std::size_t r = 0; r < p.rows; ++r)
         for (std::size_t j = 0; j < p.out_stride; ++j) {
@@ -184,7 +184,7 @@ void expect_near_truth(const Product& p, Isa isa) {
         }
 }
 
-void expect_documented(const Product& p, Isa isa) {
+void expect_documented(const FloatProduct& p, Isa isa) {
     const auto out = p.run(isa);
     for (std::size_t r = 0; r < p.rows; ++r)
         for (std::size_t j = 0; j < p.n; ++j)
@@ -203,13 +203,13 @@ TEST_P(MatmulTest, IsNearTheTruthAtOddSizes) {
     for (std::size_t rows = 1; rows <= 9; ++rows)
         for (const std::size_t n : {1u, 7u, 15u, 16u, 17u, 33u, 65u, 70u})
             for (const std::size_t k : {1u, 2u, 15u, 16u, 31u, 70u})
-                expect_near_truth(Product(type(), rows, n, k), isa());
+                expect_near_truth(FloatProduct(type(), rows, n, k), isa());
 }
 
 TEST_P(MatmulTest, IsNearTheTruthWithABias) {
     for (std::size_t rows = 1; rows <= 9; ++rows)
         for (std::size_t n = 1; n <= 70; n += 3) {
-            Product product(type(), rows, n, 19);
+            FloatProduct product(type(), rows, n, 19);
             product.add_bias();
             expect_near_truth(product, isa());
         }
@@ -217,11 +217,12 @@ TEST_P(MatmulTest, IsNearTheTruthWithABias) {
 
 TEST_P(MatmulTest, IsNearTheTruthWhereSumsCancel) {
     for (const std::size_t rows : {1u, 5u})
-        for (const std::size_t k : {64u, 333u, 1000u}) expect_near_truth(Product(type(), rows, 37, k, true), isa());
+        for (const std::size_t k : {64u, 333u, 1000u})
+            expect_near_truth(FloatProduct(type(), rows, 37, k, true), isa());
 }
 
 TEST_P(MatmulTest, WritesTheAskedForPanelsOnly) {
-    const Product product(type(), 3, 70, 9);
+    const FloatProduct product(type(), 3, 70, 9);
     const auto all = product.run(isa());
     for (std::size_t first = 0; first < 5; first += 2)
         for (std::size_t last = first; last <= 5; ++last) {
@@ -241,7 +242,7 @@ TEST_P(MatmulTest, WritesTheAskedForPanelsOnly) {
 TEST_P(MatmulTest, NaNsAndInfinitiesSurfaceWhereTheyBelong) {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
         for (const std::size_t rows : {1u, 6u}) {
-            Product product(type(), rows, 37, 21);
+            FloatProduct product(type(), rows, 37, 21);
             product.x[(rows - 1) * product.x_stride + 20] = bad;  // the last row's last number
             product.weight[36 * 21 + 4] = bad;                    // and a weight of the last output
             const auto out = product.run(isa());
@@ -267,21 +268,21 @@ TEST_P(ExactMatmul, IsTheDocumentedArithmeticWhateverTheSize) {
     for (const std::size_t rows : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 9u, 13u, 17u, 31u, 33u})
         for (const std::size_t n : {1u, 16u, 33u, 64u, 70u, 130u})
             for (const std::size_t k : {1u, 17u, 32u, 63u, 64u}) {
-                Product product(type(), rows, n, k);
+                FloatProduct product(type(), rows, n, k);
                 expect_documented(product, isa());
                 product.add_bias();
                 expect_documented(product, isa());
             }
-    for (const std::size_t rows : {1u, 5u, 40u}) expect_documented(Product(type(), rows, 70, 1000, true), isa());
+    for (const std::size_t rows : {1u, 5u, 40u}) expect_documented(FloatProduct(type(), rows, 70, 1000, true), isa());
 }
 
 TEST_P(ExactMatmul, GivesARowTheSameBitsAloneAndInAnyCompany) {  // up to where sums wait in memory between inputs
     constexpr std::size_t most = 300, n = 37, k = 2000;
-    const Product many(type(), most, n, k, true);
+    const FloatProduct many(type(), most, n, k, true);
     const auto together = many.run(isa());
     for (std::size_t rows = 1; rows < most; rows += rows < 35 ? 1 : 19)
         for (const bool room : {true, false}) {
-            Product some(type(), rows, n, k, true);
+            FloatProduct some(type(), rows, n, k, true);
             some.x.assign(many.x.begin(), many.x.begin() + static_cast<std::ptrdiff_t>(rows * many.x_stride));
             some.room = room;
             const auto out = some.run(isa());
@@ -296,11 +297,11 @@ TEST_P(ExactMatmul, EpiloguesAreTheirStepsOneByOne) {
         for (const std::size_t n : {32u, 64u, 160u})
             for (const std::size_t k : {33u, 2100u}) {
                 if (rows * n > 10000 && k < 100) continue;
-                Product product(type(), rows, n, k);
+                FloatProduct product(type(), rows, n, k);
                 product.room = rows != 256 && n != 64;
                 product.add_bias();
                 const auto sums = product.run(isa());
-                Product added = product;
+                FloatProduct added = product;
                 added.epilogue = Epilogue::add;
                 added.before = support::random_numbers(rows * product.out_stride, 9);
                 const auto total = added.run(isa());

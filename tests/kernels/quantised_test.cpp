@@ -221,9 +221,9 @@ void expect_same(std::span<const float> found, std::span<const float> expected, 
 }
 
 TEST_P(QuantisedProduct, IsWhatIsDocumented) {
-    for (const std::size_t rows : {1, 2, 3, 5, 7, 13})
-        for (const std::size_t n : {1, 37, 64, 131})
-            for (const std::size_t blocks : {1, 2, 3, 9}) {
+    for (const std::size_t rows : {1u, 2u, 3u, 5u, 7u, 13u})
+        for (const std::size_t n : {1u, 37u, 64u, 131u})
+            for (const std::size_t blocks : {1u, 2u, 3u, 9u}) {
                 const Product product(dtype(), rows, n, blocks * block(), n == 64);
                 std::vector<float> expected;
                 for (std::size_t r = 0; r < rows; ++r)
@@ -237,7 +237,7 @@ TEST_P(QuantisedProduct, IsWhatIsDocumented) {
 // What is summed up in 16 bits on the way must fit there.
 TEST_P(QuantisedProduct, HoldsTheLargestSums) {
     for (const int byte : {0xff, 0x00, 0x80, 0x7f})
-        for (const std::size_t rows : {1, 13}) {
+        for (const std::size_t rows : {1u, 13u}) {
             Product product(dtype(), rows, 20, 2 * block());
             eigenlm::detail::with_block(dtype(), [&](auto b) {
                 for (std::byte* at = product.blocks.data(); at != product.blocks.data() + product.blocks.size();
@@ -262,7 +262,7 @@ TEST_P(QuantisedProduct, HoldsTheLargestSums) {
 TEST_P(QuantisedProduct, OfManyRowsIsEachRowsOwn) {
     const Product many(dtype(), 531, 96, 5 * block());
     const auto found = many.run(isa());
-    for (const std::size_t r : {0, 1, 255, 256, 257, 511, 512, 529, 530}) {
+    for (const std::size_t r : {0u, 1u, 255u, 256u, 257u, 511u, 512u, 529u, 530u}) {
         Product one = many;
         one.rows = 1;
         one.x.assign(many.x.begin() + static_cast<std::ptrdiff_t>(r * many.k),
@@ -272,7 +272,7 @@ TEST_P(QuantisedProduct, OfManyRowsIsEachRowsOwn) {
 }
 
 TEST_P(QuantisedProduct, EndsWithItsEpilogue) {
-    for (const std::size_t rows : {1, 7})
+    for (const std::size_t rows : {1u, 7u})
         for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::silu_mul}) {
             Product product(dtype(), rows, 64, 2 * block());
             const auto sums = product.run(Isa::portable);

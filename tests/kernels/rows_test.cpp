@@ -17,9 +17,9 @@ namespace {
 using eigenlm::Isa;
 using eigenlm::KernelTable;
 using eigenlm::RopeLayout;
+using support::infinity;
+using support::nan;
 using support::random_numbers;
-
-constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
 
 class RowKernelsTest : public testing::TestWithParam<Isa> {
   protected:

@@ -13,8 +13,9 @@
 
 #include "support/golden.hpp"
 #include "support/levels.hpp"
+#include "support/sanitized.hpp"
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !SANITIZED
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"  // new and delete below are both malloc's
 #endif

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/levels.hpp"
+#include "support/sanitized.hpp"
 #include "support/sequence.hpp"
 
 namespace {
@@ -14,11 +15,7 @@ namespace {
 class LongTextTest : public testing::TestWithParam<eigenlm::WeightType> {};
 
 TEST_P(LongTextTest, HasTheBitsOfRecomputation) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    constexpr std::size_t length = 2500;  // these take minutes for more
-#else
-    constexpr std::size_t length = 10000;
-#endif
+    constexpr std::size_t length = SANITIZED ? 2500 : 10000;  // sanitizers take minutes for more
     eigenlm::ModelConfig config = support::small_config();
     config.max_position_embeddings = length;
     const auto model = std::make_shared<const eigenlm::Model>(

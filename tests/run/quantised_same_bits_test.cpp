@@ -25,7 +25,7 @@ using eigenlm::Isa;
 using eigenlm::TokenId;
 using eigenlm::WeightType;
 
-constexpr std::size_t length = 70, vocab = 101;
+constexpr std::size_t text_length = 70, vocabulary = 101;
 
 /// Rows of whole blocks of every type; panels that are not full, an odd number of units, heads of 48.
 std::shared_ptr<const eigenlm::Model> model_of(WeightType type, std::size_t threads, Isa isa) {
@@ -36,11 +36,13 @@ std::shared_ptr<const eigenlm::Model> model_of(WeightType type, std::size_t thre
     config.num_heads = 6;
     config.num_kv_heads = 2;
     config.head_dim = 48;
-    config.vocab_size = vocab;
+    config.vocab_size = vocabulary;
     return std::make_shared<const eigenlm::Model>(config, eigenlm::RandomWeights(5),
                                                   eigenlm::ModelOptions{.threads = threads, .isa = isa, .dtype = type});
 }
-std::vector<TokenId> text_of(std::size_t count, unsigned seed = 1) { return support::some_ids(count, seed, vocab); }
+std::vector<TokenId> text_of(std::size_t count, unsigned seed = 1) {
+    return support::some_ids(count, seed, vocabulary);
+}
 
 void expect_same(std::span<const float> found, std::span<const float> expected, const std::string& what) {
     ASSERT_EQ(found.size(), expected.size()) << what;
@@ -53,30 +55,30 @@ const std::vector<float>& truth(WeightType type, CacheType cache = CacheType::f1
     const bool own = isa == Isa::avx512_bf16 && in_pairs(cache);
     const Isa level = own ? isa : Isa::portable;
     auto& found = truths[{type, cache, level}];
-    if (found.empty()) found = support::all_logits(model_of(type, 1, level), text_of(length), cache);
+    if (found.empty()) found = support::all_logits(model_of(type, 1, level), text_of(text_length), cache);
     return found;
 }
 std::span<const float> row_of(std::span<const float> logits, std::size_t row) {
-    return logits.subspan(row * vocab, vocab);
+    return logits.subspan(row * vocabulary, vocabulary);
 }
 
 class QuantisedSameBits : public testing::TestWithParam<std::tuple<WeightType, Isa>> {};
 
 TEST_P(QuantisedSameBits, InAnyStepsOnAnyNumberOfThreads) {
     const auto [type, isa] = GetParam();
-    const auto text = text_of(length);
+    const auto text = text_of(text_length);
     const auto& expected = truth(type);
     const auto row = [&](std::size_t position) { return row_of(expected, position); };
     expect_same(support::all_logits(model_of(type, 2, isa), text), expected, "one pass");
-    for (const std::size_t threads : {1, 3}) {
+    for (const std::size_t threads : {1u, 3u}) {
         const auto model = model_of(type, threads, isa);
-        eigenlm::Session steps(model, {.context = length});
-        if (threads != 1) steps.prefill(std::span(text).first(length - 9));
-        for (std::size_t i = steps.length(); i < length; ++i)
+        eigenlm::Session steps(model, {.context = text_length});
+        if (threads != 1) steps.prefill(std::span(text).first(text_length - 9));
+        for (std::size_t i = steps.length(); i < text_length; ++i)
             expect_same(steps.decode(text[i]), row(i), std::to_string(threads) + " threads, " + std::to_string(i));
-        eigenlm::Session chunks(model, {.context = length, .prefill_rows = 7 * threads});
-        for (std::size_t count = threads; chunks.length() < length; count = count * 2 + 1) {
-            const auto part = std::span(text).subspan(chunks.length(), std::min(count, length - chunks.length()));
+        eigenlm::Session chunks(model, {.context = text_length, .prefill_rows = 7 * threads});
+        for (std::size_t count = threads; chunks.length() < text_length; count = count * 2 + 1) {
+            const auto part = std::span(text).subspan(chunks.length(), std::min(count, text_length - chunks.length()));
             const auto found = chunks.prefill(part);
             expect_same(found, row(chunks.length() - 1), std::to_string(threads) + " threads, a chunk");
         }
@@ -101,16 +103,16 @@ INSTANTIATE_TEST_SUITE_P(Types, SomeQuantisedSameBits,
 
 TEST_P(SomeQuantisedSameBits, WithEveryTypeOfCache) {
     const auto [type, isa] = GetParam();
-    const auto text = text_of(length);
+    const auto text = text_of(text_length);
     for (const std::size_t threads : {1u, 3u}) {
         const auto model = model_of(type, threads, isa);
         for (const CacheType cache : eigenlm::all_cache_types) {
             const auto& expected = truth(type, cache, isa);
             const std::string what = std::string(to_string(cache)) + ", " + std::to_string(threads) + " threads";
             expect_same(support::all_logits(model, text, cache), expected, what);
-            eigenlm::Session steps(model, {.context = length, .cache_type = cache});
-            if (threads != 1) steps.prefill(std::span(text).first(length - 9));
-            for (std::size_t i = steps.length(); i < length; ++i)
+            eigenlm::Session steps(model, {.context = text_length, .cache_type = cache});
+            if (threads != 1) steps.prefill(std::span(text).first(text_length - 9));
+            for (std::size_t i = steps.length(); i < text_length; ++i)
                 expect_same(steps.decode(text[i]), row_of(expected, i), what + ", " + std::to_string(i));
         }
     }
@@ -141,9 +143,9 @@ TEST_P(SomeQuantisedSameBits, InAnyCompany) {
                 caches.push_back(&sequences[s]->cache);
                 ids.push_back(texts[s][sequences[s]->cache.length()]);
             }
-            std::vector<float> logits(size * vocab);
+            std::vector<float> logits(size * vocabulary);
             eigenlm::decode(model->transformer(), model->compute(), model->rope(), caches, sequences[0]->workspace, ids,
-                            {logits.data(), size, vocab, vocab});
+                            {logits.data(), size, vocabulary, vocabulary});
             for (std::size_t i = 0; i < size; ++i)
                 expect_same(row_of(logits, i), row_of(alone[(first + i) % std::size(begins)], caches[i]->length() - 1),
                             std::to_string(threads) + " threads, " + std::to_string(size) + " sequences");
@@ -161,17 +163,17 @@ TEST_P(QuantisedWithoutVnni, GivesTheSameBits) {
     const WeightType type = GetParam();
     const auto model = model_of(type, 1, Isa::avx512);
     const eigenlm::Compute compute{eigenlm::detail::table_of(Isa::avx512, false), model->compute().pool};
-    support::Sequence sequence(model, length, length);
-    std::vector<float> logits(length * vocab);
-    eigenlm::prefill(model->transformer(), compute, model->rope(), sequence.cache, sequence.workspace, text_of(length),
-                     {logits.data(), length, vocab, vocab});
+    support::Sequence sequence(model, text_length, text_length);
+    std::vector<float> logits(text_length * vocabulary);
+    eigenlm::prefill(model->transformer(), compute, model->rope(), sequence.cache, sequence.workspace,
+                     text_of(text_length), {logits.data(), text_length, vocabulary, vocabulary});
     expect_same(logits, truth(type), "one pass");
-    sequence.cache.truncate(length - 3);
+    sequence.cache.truncate(text_length - 3);
     eigenlm::KvCache* const caches[] = {&sequence.cache};
-    for (std::size_t i = length - 3; i < length; ++i) {
-        const TokenId id = text_of(length)[i];
+    for (std::size_t i = text_length - 3; i < text_length; ++i) {
+        const TokenId id = text_of(text_length)[i];
         eigenlm::decode(model->transformer(), compute, model->rope(), caches, sequence.workspace, {&id, 1},
-                        {logits.data(), 1, vocab, vocab});
+                        {logits.data(), 1, vocabulary, vocabulary});
         expect_same(row_of(logits, 0), row_of(truth(type), i), "step " + std::to_string(i));
     }
 }

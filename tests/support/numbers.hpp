@@ -10,11 +10,15 @@
 #include <cstring>
 #include <eigenlm/base/types.hpp>
 #include <eigenlm/kernels/table.hpp>
+#include <limits>
 #include <random>
 #include <span>
 #include <vector>
 
 namespace support {
+
+inline constexpr float infinity = std::numeric_limits<float>::infinity();
+inline constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 /// Normally distributed numbers.
 inline std::vector<float> random_numbers(std::size_t count, unsigned seed, float deviation = 1) {

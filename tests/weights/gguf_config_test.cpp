@@ -18,7 +18,7 @@ using eigenlm::ModelFamily;
 using Kind = eigenlm::RopeScaling::Kind;
 using support::GgufBytes;
 
-constexpr std::uint32_t f32 = 0;
+constexpr std::uint32_t f32_type = 0;
 
 /// A model of two layers without tensors but the embedding, with more keys.
 ModelConfig config_of(
@@ -29,7 +29,7 @@ ModelConfig config_of(
     file.set(key("context_length"), 512u).set(key("embedding_length"), 48u).set(key("block_count"), 2u);
     file.set(key("feed_forward_length"), 96u).set(key("attention.head_count"), 4u);
     file.set(key("attention.layer_norm_rms_epsilon"), 1e-5f);
-    file.tensor("token_embd.weight", {48, 10}, f32, 0).data(std::string(48 * 10 * 4 + 256, '\0'));
+    file.tensor("token_embd.weight", {48, 10}, f32_type, 0).data(std::string(48 * 10 * 4 + 256, '\0'));
     more(file);
     const support::TemporaryFolder folder;
     folder.write("x.gguf", file.file());
@@ -56,7 +56,7 @@ TEST(GgufConfig, HasDefaultsForWhatIsNotThere) {
 
 TEST(GgufConfig, AHeadOfItsOwnIsNotTied) {
     EXPECT_FALSE(config_of("llama", [](auto& file) {
-                     file.tensor("output.weight", {1}, f32, 48 * 10 * 4);
+                     file.tensor("output.weight", {1}, f32_type, 48 * 10 * 4);
                  }).tie_word_embeddings);
 }
 
@@ -114,7 +114,7 @@ TEST(GgufConfig, APatternSaysWhichLayersSlide) {
 TEST(GgufConfig, TensorsThatWouldChangeTheNumbersAreRefused) {
     const auto tensors = [](const std::string& arch, const std::string& name) {
         GgufBytes file;
-        file.tensor(name, {1}, f32, 0).data(std::string(4, '\0'));
+        file.tensor(name, {1}, f32_type, 0).data(std::string(4, '\0'));
         const support::TemporaryFolder folder;
         folder.write("x.gguf", file.file());
         ModelConfig config;

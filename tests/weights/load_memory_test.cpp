@@ -80,10 +80,10 @@ TEST_P(LoadMemory, PeaksAtTheWeights) {
     EXPECT_GE(peak, weights * 9 / 10) << "or else this measures nothing";
 }
 
-using enum eigenlm::WeightType;
+using eigenlm::WeightType;
 INSTANTIATE_TEST_SUITE_P(Types, LoadMemory,
-                         testing::Values(std::pair("BF16", bf16), std::pair("F16", f16), std::pair("F32", f32),
-                                         std::pair("BF16", f32)),
+                         testing::Values(std::pair("BF16", WeightType::bf16), std::pair("F16", WeightType::f16),
+                                         std::pair("F32", WeightType::f32), std::pair("BF16", WeightType::f32)),
                          [](const auto& p) { return std::string(p.param.first) + "_as_" + to_string(p.param.second); });
 
 }  // namespace

@@ -1,6 +1,9 @@
 // A program of several units: prints what a model says, and checks that another unit gets the same. consumer MODEL
 #include <eigenlm/eigenlm.hpp>
 #include <iostream>
+#include <type_traits>
+
+static_assert(!EIGENLM_PROFILE && std::is_empty_v<eigenlm::Timed>, "by default nothing is timed");
 
 std::vector<eigenlm::TokenId> greedy_ids(const eigenlm::LanguageModel& lm, std::string_view prompt, std::size_t count);
 
