@@ -221,7 +221,7 @@ void expect_same(std::span<const float> found, std::span<const float> expected, 
 }
 
 TEST_P(QuantisedProduct, IsWhatIsDocumented) {
-    for (const std::size_t rows : {1u, 2u, 3u, 5u, 7u, 13u})
+    for (const std::size_t rows : {1u, 2u, 3u, 5u, 7u, 13u, 27u})
         for (const std::size_t n : {1u, 37u, 64u, 131u})
             for (const std::size_t blocks : {1u, 2u, 3u, 9u}) {
                 const Product product(dtype(), rows, n, blocks * block(), n == 64);
@@ -237,7 +237,7 @@ TEST_P(QuantisedProduct, IsWhatIsDocumented) {
 // What is summed up in 16 bits on the way must fit there.
 TEST_P(QuantisedProduct, HoldsTheLargestSums) {
     for (const int byte : {0xff, 0x00, 0x80, 0x7f})
-        for (const std::size_t rows : {1u, 13u}) {
+        for (const std::size_t rows : {1u, 13u, 27u}) {
             Product product(dtype(), rows, 20, 2 * block());
             eigenlm::detail::with_block(dtype(), [&](auto b) {
                 for (std::byte* at = product.blocks.data(); at != product.blocks.data() + product.blocks.size();
@@ -272,7 +272,7 @@ TEST_P(QuantisedProduct, OfManyRowsIsEachRowsOwn) {
 }
 
 TEST_P(QuantisedProduct, EndsWithItsEpilogue) {
-    for (const std::size_t rows : {1u, 7u})
+    for (const std::size_t rows : {1u, 7u, 27u})
         for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::silu_mul}) {
             Product product(dtype(), rows, 64, 2 * block());
             const auto sums = product.run(Isa::portable);
@@ -328,7 +328,7 @@ TEST_P(Avx512WithoutVnni, GivesTheBitsOfEveryLevel) {
     EXPECT_EQ(table.matmul_f32, with.matmul_f32);
     EXPECT_EQ(table.matmul_quantised, eigenlm::kernels(Isa::avx2).matmul_quantised);
     EXPECT_NE(table.matmul_quantised, with.matmul_quantised);
-    for (const std::size_t rows : {1u, 5u, 13u})
+    for (const std::size_t rows : {1u, 5u, 13u, 27u})
         for (const std::size_t n : {37u, 64u}) {
             const std::size_t k = 3 * eigenlm::layout_of(GetParam()).block_elements;
             const Product product(GetParam(), rows, n, k, n == 64);

@@ -6,6 +6,7 @@
 #include "detail/amx_attention.hpp"
 #include "detail/amx_quantised.hpp"
 #include "detail/avx2.hpp"
+#include "detail/avx2_quantised.hpp"
 #include "detail/avx512_bf16.hpp"
 #include "detail/avx512_vnni.hpp"
 #include "detail/eigen.hpp"
@@ -41,11 +42,11 @@ EIGENLM_LARGE const KernelTable& detail::table_of(Isa isa, [[maybe_unused]] bool
         EIGENLM_KERNEL_TABLE(eigen, rows, eigen, portable, eigen),
         EIGENLM_KERNEL_TABLE(portable, panels, portable, portable, portable),
 #if defined(__x86_64__)
-        EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2, avx2),
+        EIGENLM_KERNEL_TABLE(avx2, panels, avx2, avx2_quantised, avx2),
         EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx512_vnni, avx512),
         EIGENLM_KERNEL_TABLE(avx512_bf16, panels, avx512_bf16, avx512_vnni, avx512),
         EIGENLM_KERNEL_TABLE(amx, panels, amx, amx_quantised, avx512),
-        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx2, avx512),  // without VNNI
+        EIGENLM_KERNEL_TABLE(avx512, panels, avx512, avx2_quantised, avx512),  // without VNNI
 #endif
     };
 #if defined(__x86_64__)

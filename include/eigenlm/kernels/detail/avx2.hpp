@@ -188,6 +188,8 @@ inline __m256i one_sum(__m256i v) {
     asm("" : "+x"(v));
     return v;
 }
+/// Likewise, in the sum's own register.
+inline void add_to(__m256i& sum, __m256i v) { asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(v)); }
 
 /// Products of codes of up to 6 bits with numbers: neighbours' sums stay within 16 bits for as many steps as codes are
 /// small.
