@@ -182,14 +182,12 @@ inline VecInt set1_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_se
 inline VecInt shift_left(VecInt v, int count) { return {_mm256_slli_epi32(v.a, count), _mm256_slli_epi32(v.b, count)}; }
 inline Vec to_float(VecInt v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
 
-/// A sum that is one from here on: g++ would put off all additions of whole numbers until registers do not hold what is
-/// to be added.
-inline __m256i one_sum(__m256i v) {
-    asm("" : "+x"(v));
-    return v;
-}
-/// Likewise, in the sum's own register.
+/// sum += v, of 32-bit and of 16-bit lanes, here and in the sum's own register: g++ would put off all additions of
+/// whole numbers until registers do not hold what is to be added, or copy sums that it must not put off.
+/// @{
 inline void add_to(__m256i& sum, __m256i v) { asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(v)); }
+inline void add_words_to(__m256i& sum, __m256i v) { asm("vpaddw %1, %0, %0" : "+x"(sum) : "x"(v)); }
+/// @}
 
 /// Products of codes of up to 6 bits with numbers: neighbours' sums stay within 16 bits for as many steps as codes are
 /// small.
@@ -207,12 +205,15 @@ inline PairSums dot_pairs(Bytes codes, std::int32_t four) {
     return {_mm256_maddubs_epi16(codes.a, numbers), _mm256_maddubs_epi16(codes.b, numbers)};
 }
 inline PairSums add(PairSums x, PairSums y) {
-    return {one_sum(_mm256_add_epi16(x.a, y.a)), one_sum(_mm256_add_epi16(x.b, y.b))};
+    add_words_to(x.a, y.a);
+    add_words_to(x.b, y.b);
+    return x;
 }
 inline VecInt add_pairs(VecInt sum, PairSums pairs) {
     const __m256i one = _mm256_set1_epi16(1);
-    return {one_sum(_mm256_add_epi32(sum.a, _mm256_madd_epi16(pairs.a, one))),
-            one_sum(_mm256_add_epi32(sum.b, _mm256_madd_epi16(pairs.b, one)))};
+    add_to(sum.a, _mm256_madd_epi16(pairs.a, one));
+    add_to(sum.b, _mm256_madd_epi16(pairs.b, one));
+    return sum;
 }
 /// @}
 /// sum + four codes of 8 bits of each output, less 128, times four numbers. Numbers take over the signs of what they
@@ -222,7 +223,8 @@ inline constexpr bool dot_knows_128 = true;
 inline __m256i dot(__m256i sum, __m256i codes, __m256i four) {
     const __m256i weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
     const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(four, weights));
-    return one_sum(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
+    add_to(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    return sum;
 }
 template <int>
 inline VecInt dot(VecInt sum, Bytes codes, std::int32_t four) {
