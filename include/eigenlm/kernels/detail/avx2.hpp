@@ -183,10 +183,11 @@ inline VecInt shift_left(VecInt v, int count) { return {_mm256_slli_epi32(v.a, c
 inline Vec to_float(VecInt v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
 
 /// sum += v, of 32-bit and of 16-bit lanes, here and in the sum's own register: g++ would put off all additions of
-/// whole numbers until registers do not hold what is to be added, or copy sums that it must not put off.
+/// whole numbers until registers do not hold what is to be added, or copy sums that it must not put off. (Both
+/// of the assembler's dialects: a host may have chosen either.)
 /// @{
-inline void add_to(__m256i& sum, __m256i v) { asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(v)); }
-inline void add_words_to(__m256i& sum, __m256i v) { asm("vpaddw %1, %0, %0" : "+x"(sum) : "x"(v)); }
+inline void add_to(__m256i& sum, __m256i v) { asm("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(sum) : "x"(v)); }
+inline void add_words_to(__m256i& sum, __m256i v) { asm("vpaddw {%1, %0, %0|%0, %0, %1}" : "+x"(sum) : "x"(v)); }
 /// @}
 
 /// Products of codes of up to 6 bits with numbers: neighbours' sums stay within 16 bits for as many steps as codes are
