@@ -118,7 +118,7 @@ struct alignas(64) QuantisedInputs {
     std::int32_t minus_sum;                ///< of all numbers
     std::int32_t minus_sum_of_half[2];     ///< of numbers 0 to 15, and 16 to 31
     float scaled_sum;                      ///< scale * their sum
-    float scaled_sum_of_half[2];           ///< likewise
+    std::uint8_t signs[8];                 ///< of numbers 4 i to 4 i + 3, for AVX2: bits 4 to 7 set where negative
     std::int32_t unused;                   ///< fills the line
 };
 static_assert(sizeof(QuantisedInputs) == 64);

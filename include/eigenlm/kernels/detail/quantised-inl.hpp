@@ -94,7 +94,7 @@ inline std::int32_t minus_sum(const QuantisedInputs& in, std::size_t half) {
 }
 template <std::size_t Group>
 inline float scaled_sum(const QuantisedInputs& in, std::size_t half) {
-    return Group == 32 ? in.scaled_sum : in.scaled_sum_of_half[half];
+    return Group == 32 ? in.scaled_sum : static_cast<float>(-in.minus_sum_of_half[half]) * in.scale;
 }
 /// @}
 /// Numbers 4 step to 4 step + 3, side by side.
@@ -233,7 +233,6 @@ inline void quantise_inputs(const float* x, std::size_t count, QuantisedInputs& 
         store_low_bytes(out.numbers + h * lanes, whole);
         sums[h] = sum(sub(whole, magic));
         out.minus_sum_of_half[h] = -static_cast<std::int32_t>(sums[h]);
-        out.scaled_sum_of_half[h] = sums[h] * out.scale;
     }
     out.minus_sum = out.minus_sum_of_half[0] + out.minus_sum_of_half[1];
     out.scaled_sum = (sums[0] + sums[1]) * out.scale;

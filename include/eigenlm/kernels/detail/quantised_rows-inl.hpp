@@ -135,11 +135,14 @@ inline void each_widened_part(const MatmulQuantised& m, std::size_t first, std::
     }
 }
 
+/// Panels that are widened at a time.
+inline constexpr std::size_t widened_panels = Tiles::panels < 2 ? 2 : Tiles::panels;
+
 /// Several rows of a format whose panels `widen` makes bytes of.
 template <std::size_t Group, int Bits>
 inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first, std::size_t last,
                                     void (*widen)(const std::byte*, std::size_t, WidenedPanel&)) {
-    constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = P < 2 ? 2 : P;
+    constexpr std::size_t Rows = Tiles::rows, P = Tiles::panels, third = Rows / 3, G = widened_panels;
     const WidenedFormat f = widened_format(m.dtype);
     const auto steps = [](std::size_t rows) { return ceil_div(rows, Rows) * (G / P); };
     each_widened_part<G>(m, first, last, widen, steps, [&](WidenedPart<G>& all) {
@@ -147,6 +150,8 @@ inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first,
             all.row, all.end_row, [&](std::size_t row, std::size_t count, std::size_t done, std::size_t at) {
                 Part part = all.of_row(all.row + at);
                 const float* const x = m.x[row] + part.begin / quantised_chunk * lanes;
+                const std::size_t rows = row + count - done;
+                if (all.last) fetch_out(m, done, rows, all.panel, all.stop);
                 for (std::size_t p = 0; p < G; p += P, part.sums += P * lanes) {
                     if (count == Rows)
                         multiply_widened<Rows, P, Group, Bits>(f, all.panels + p, x, m.x.stride, part, all.fetch);
@@ -156,8 +161,7 @@ inline void multiply_quantised_rows(const MatmulQuantised& m, std::size_t first,
                         multiply_widened<third, P, Group, Bits>(f, all.panels + p, x, m.x.stride, part, all.fetch);
                 }
                 if (all.last)
-                    finish(m, done, row + count - done, all.panel, all.stop, all.sums + (at + done - row) * G * lanes,
-                           G * lanes);
+                    finish(m, done, rows, all.panel, all.stop, all.sums + (at + done - row) * G * lanes, G * lanes);
             });
     });
 }

@@ -96,6 +96,7 @@ inline void multiply_quantised_tiles(const MatmulQuantised& m, std::size_t first
             const float* const x = m.x[row] + all.begin / quantised_chunk * lanes;
             Part part = all.of_row(row);
             all.fetch.step();
+            if (all.last) fetch_out(m, row, rows, all.panel, all.stop);
             for (std::size_t g = 0; g < G; ++g, part.sums += lanes)
                 multiply_tiles<Group>(unit, f, all.panels[g], x, m.x.stride, rows, part);
             if (all.last) finish(m, row, rows, all.panel, all.stop, part.sums - G * lanes, G * lanes);
