@@ -62,7 +62,7 @@ inline bool have_opposites(const WidenedPart<table_panels>& part) {
     return _mm256_movemask_epi8(_mm256_cmpeq_epi8(least, _mm256_setzero_si256())) == 0;
 }
 
-/// Says where in the table's fours the weights of a row's fours are: what the first sign is worth, in eights of bytes.
+/// Notes each four's pattern of signs, times 16: eight times that many bytes into the table's step are its weights.
 inline void set_signs(QuantisedInputs& in) {
     static_assert(sizeof(SignedWeights::fours[0][0]) == 8 << 4);
     const __m256i numbers = _mm256_load_si256(reinterpret_cast<const __m256i*>(in.numbers));
@@ -115,7 +115,7 @@ inline void multiply_row(const SignedWeights& table, const RowSizes& sizes, cons
     }
 }
 
-/// Rows in which a part of what comes next is fetched, and which are fetched themselves.
+/// Rows whose sizes are taken at a time, while the numbers of as many behind them are fetched.
 inline constexpr std::size_t rows_at_once = 8;
 
 /// All rows of a part, times one chunk of its inputs.
