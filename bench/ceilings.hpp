@@ -245,14 +245,25 @@ class DramRead {
     /// Two buffers of `size` bytes, which should be several times the caches'.
     DramRead(eigenlm::ThreadPool& pool, std::size_t size)
         : small_(pool, size, MADV_NOHUGEPAGE), huge_(pool, size, MADV_HUGEPAGE) {
-        double best = 0;
-        for (int round = 0; round < 3; ++round)
-            for (const bool huge : {false, true})
-                for (const std::size_t streams : {1u, 4u, 8u})
-                    for (const bool far_apart : {true, false})
-                        for (const std::size_t ahead : {0u, 4096u, 8192u})
-                            if (const Way way = {huge, streams, far_apart, ahead}; streams != 1 || far_apart)
-                                if (const double found = read(pool, way); found > best) best = found, best_ = way;
+        struct Found {
+            Way way;
+            std::vector<double> rates;
+            double median() {
+                std::sort(rates.begin(), rates.end());
+                return rates[rates.size() / 2];
+            }
+        };
+        std::vector<Found> found;
+        for (const bool huge : {false, true})
+            for (const std::size_t streams : {1u, 4u, 8u})
+                for (const bool far_apart : {true, false})
+                    for (const std::size_t ahead : {0u, 4096u, 8192u})
+                        if (streams != 1 || far_apart) found.push_back({{huge, streams, far_apart, ahead}, {}});
+        for (int round = 0; round < 5; ++round)  // in turns: the best of one moment need not be the best
+            for (Found& f : found) f.rates.push_back(read(pool, f.way));
+        best_ = std::max_element(found.begin(), found.end(), [](Found& a, Found& b) {
+                    return a.median() < b.median();
+                })->way;
         (best_.huge ? small_ : huge_) = {};
     }
     /// GB/s, once through everything.

@@ -259,7 +259,7 @@ inline void store_low_bytes(std::int8_t* p, Vec v) {
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
     static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 2, bytes_at_once = 4;
-    static constexpr bool fetch_bytes = false;
+    static constexpr bool fetches = false;  // Zen 3 guesses better
 };
 
 // Each builds on those before it.

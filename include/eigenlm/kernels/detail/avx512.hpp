@@ -162,7 +162,7 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 262144, wide_bytes = 65536;
     static constexpr std::size_t few_rows = 8, few_panels = 2, at_once = 2, bytes_at_once = 2;
-    static constexpr bool fetch_bytes = true;
+    static constexpr bool fetches = true;
 };
 
 // Each builds on those before it.

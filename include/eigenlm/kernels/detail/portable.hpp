@@ -20,7 +20,7 @@ struct Tiles {
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
     static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 1, bytes_at_once = 1;
 #endif
-    static constexpr bool fetch_bytes = true;
+    static constexpr bool fetches = true;
 };
 
 // Each builds on those before it.

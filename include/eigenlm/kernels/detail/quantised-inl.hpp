@@ -142,8 +142,8 @@ inline void add_products(VecInt (&sums)[R][P], std::size_t first, const Codes& c
 }
 
 /// Whether codes are whole bytes, which one row multiplies so quickly that how they come from memory is all that
-/// counts: some processors read them faster from more panels at once, line by line, and are best left to guess what
-/// comes next.
+/// counts, as with floats: some processors read them faster from more panels at once, line by line. Others take so much
+/// work that they are fetched at every level.
 template <Dtype D>
 inline constexpr bool takes_bytes = panel_format(D).bits == 8;
 
@@ -156,7 +156,7 @@ inline void multiply_unit(const std::byte* first, std::size_t distance, std::siz
     constexpr std::size_t lines = f.offsets().unit_bytes / 64;
     constexpr WidenedFormat w = widened_format(D);
     constexpr std::size_t chunks = f.unit / quantised_chunk, groups = quantised_chunk / f.group, steps = f.group / 4;
-    constexpr bool fetches = !takes_bytes<D> || Tiles::fetch_bytes;
+    constexpr bool fetches = !takes_bytes<D> || Tiles::fetches;
     Vec total[N];
     for (std::size_t n = 0; n < N; ++n) total[n] = load(totals + n * lanes);
     for (std::size_t c = 0; c < chunks; ++c) {

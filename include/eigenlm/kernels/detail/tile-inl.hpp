@@ -40,6 +40,10 @@ inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance,
 /// Bytes of a panel that are on their way from memory, to the second-level cache: all panels' together would drive each
 /// other out of the first one.
 inline constexpr std::size_t stream_ahead = 8192;
+/// What is `stream_ahead` of what one row multiplies: fetched, unless the level's processors guess better alone.
+inline void fetch_ahead(const void* weights) {
+    if constexpr (Tiles::fetches) __builtin_prefetch(weights, 0, 2);
+}
 
 /// One row of as many panels as are read from memory at once.
 template <std::size_t R, std::size_t P>
@@ -112,7 +116,7 @@ inline void multiply_tile(const M& m, std::size_t row, const Weight* const (&wei
     if constexpr (streamed<R, P>) {
         stream<1>(part.end, P, stream_ahead / (lanes * sizeof(Weight)), [&](std::size_t k, std::size_t ahead) {
             EIGENLM_UNROLL
-            for (std::size_t p = 0; p < P; ++p) __builtin_prefetch(weight[p] + (k + ahead) * lanes, 0, 2);
+            for (std::size_t p = 0; p < P; ++p) fetch_ahead(weight[p] + (k + ahead) * lanes);
             step(k);
         });
     } else {
@@ -145,7 +149,7 @@ inline void multiply_tile(const MatmulBf16& m, std::size_t row, const std::uint1
             EIGENLM_UNROLL
             for (std::size_t p = 0; p < P; ++p) {
                 const std::uint16_t* const pairs = weight[p] + i * lanes;
-                __builtin_prefetch(pairs + ahead * lanes, 0, 2);
+                fetch_ahead(pairs + ahead * lanes);
                 even[p] = fma(x0, load_even_bf16(pairs), even[p]);
                 odd[p] = fma(x1, load_odd_bf16(pairs), odd[p]);
             }
