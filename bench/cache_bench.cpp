@@ -6,7 +6,6 @@
 // Weights are made up in memory.
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <eigenlm/eigenlm.hpp>
@@ -14,8 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "median.hpp"
+
 namespace {
 
+using bench::median;
 using Clock = std::chrono::steady_clock;
 
 struct Case {
@@ -78,12 +80,6 @@ Run generate(const std::shared_ptr<const eigenlm::Model>& model, std::size_t tok
     while (run.ids.size() < tokens) run.ids.push_back(greedy(session.decode(run.ids.back())));
     run.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     return run;
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    const std::size_t middle = values.size() / 2;
-    return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 struct Result {

@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "median.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -248,10 +250,6 @@ class DramRead {
         struct Found {
             Way way;
             std::vector<double> rates;
-            double median() {
-                std::sort(rates.begin(), rates.end());
-                return rates[rates.size() / 2];
-            }
         };
         std::vector<Found> found;
         for (const bool huge : {false, true})
@@ -261,9 +259,7 @@ class DramRead {
                         if (streams != 1 || far_apart) found.push_back({{huge, streams, far_apart, ahead}, {}});
         for (int round = 0; round < 5; ++round)  // in turns: the best of one moment need not be the best
             for (Found& f : found) f.rates.push_back(read(pool, f.way));
-        best_ = std::max_element(found.begin(), found.end(), [](Found& a, Found& b) {
-                    return a.median() < b.median();
-                })->way;
+        best_ = std::ranges::max_element(found, {}, [](const Found& f) { return bench::median(f.rates); })->way;
         (best_.huge ? small_ : huge_) = {};
     }
     /// GB/s, once through everything.

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "made_up.hpp"
+
 namespace {
 
 using eigenlm::Epilogue;
@@ -26,17 +28,12 @@ std::vector<float> numbers(std::size_t count, std::uint64_t seed) {
 }
 
 /// One product of `rows` rows: a layer's of Qwen2.5-0.5B, or a part of one.
-template <class Weight>
-void product(benchmark::State& state, Isa isa, std::size_t rows, std::size_t outputs, std::size_t inputs,
-             Epilogue epilogue) {
+void product(benchmark::State& state, Isa isa, eigenlm::Dtype dtype, std::size_t rows, std::size_t outputs,
+             std::size_t inputs, Epilogue epilogue) {
     const KernelTable& table = eigenlm::kernels(isa);
     eigenlm::ThreadPool pool(1);
     const eigenlm::Compute compute{table, pool};
-    eigenlm::Matrix<Weight> weight(outputs, inputs, table.layout);
-    const auto values = numbers(inputs, 1);
-    std::vector<typename Weight::Storage> row(inputs);
-    for (std::size_t k = 0; k < inputs; ++k) row[k] = Weight::narrow(values[k]);
-    for (std::size_t j = 0; j < outputs; ++j) weight.set_rows(j, 1, row.data());
+    const auto weight = bench::MadeUpRows(dtype, inputs).matrix(outputs, table.layout);
     auto x = numbers(rows * inputs, 2);
     const std::size_t columns = epilogue == Epilogue::silu_mul ? outputs / 2 : outputs;
     std::vector<float> out(eigenlm::round_up(rows, 16) * eigenlm::packed_bf16_stride(columns));
@@ -113,17 +110,19 @@ void add(const std::string& name, Isa isa, const F& f) {
 
 void add_products(Isa isa) {
     for (const std::size_t rows : {1u, 4u, 16u, 64u, 256u}) {
-        const std::string of = "/rows:" + std::to_string(rows);
-        add("f32_896x896" + of, isa,
-            [=](auto& s, Isa i) { product<eigenlm::F32>(s, i, rows, 896, 896, Epilogue::store); });
-        add("bf16_896x896" + of, isa,
-            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 896, 896, Epilogue::store); });
-        add("f16_896x896" + of, isa,
-            [=](auto& s, Isa i) { product<eigenlm::F16>(s, i, rows, 896, 896, Epilogue::store); });
-        add("bf16_silu_2048x896" + of, isa,
-            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 2048, 896, Epilogue::silu_mul); });
-        add("bf16_add_448x4864" + of, isa,
-            [=](auto& s, Isa i) { product<eigenlm::Bf16>(s, i, rows, 448, 4864, Epilogue::add); });
+        for (const eigenlm::WeightType type : eigenlm::all_weight_types) {
+            const auto add_product = [&](const char* what, std::size_t outputs, std::size_t inputs, Epilogue epilogue) {
+                add(to_string(type) + std::string(what) + "/rows:" + std::to_string(rows), isa,
+                    [=](auto& s, Isa i) { product(s, i, dtype_of(type), rows, outputs, inputs, epilogue); });
+            };
+            if (896 % eigenlm::layout_of(dtype_of(type)).block_elements == 0)
+                add_product("_896x896", 896, 896, Epilogue::store);
+            else
+                add_product("_768x1024", 768, 1024, Epilogue::store);
+            if (type != eigenlm::WeightType::bf16) continue;
+            add_product("_silu_2048x896", 2048, 896, Epilogue::silu_mul);
+            add_product("_add_448x4864", 448, 4864, Epilogue::add);
+        }
     }
 }
 

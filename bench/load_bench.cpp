@@ -12,8 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "median.hpp"
+
 namespace {
 
+using bench::median;
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -104,11 +107,6 @@ double load_seconds(const std::filesystem::path& folder, std::size_t threads) {
     const auto config = eigenlm::read_config(checkpoint);
     const eigenlm::Model model(config, checkpoint.tensors(), {.threads = threads});
     return seconds_since(begin);
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    return values[values.size() / 2];
 }
 
 struct TemporaryFolder {

@@ -23,6 +23,7 @@
 
 namespace {
 
+using bench::median;
 using bench::Runner;
 
 struct Options {
@@ -74,12 +75,6 @@ std::string cpu_name() {
     for (std::string line; std::getline(file, line);)
         if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
     return "unknown";
-}
-
-double median(std::vector<double> values) {
-    std::ranges::sort(values);
-    const std::size_t middle = values.size() / 2;
-    return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
 struct Row {

@@ -161,8 +161,8 @@ inline float sqrt(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 /// multiply-adds, which the second-level cache gives, too: long parts have sums wait seldom.
 struct Tiles {
     static constexpr std::size_t rows = 6, panels = 4, row_panels = 8, near_bytes = 262144, wide_bytes = 65536;
-    static constexpr std::size_t few_rows = 8, few_panels = 2, at_once = 2, bytes_at_once = 2;
-    static constexpr bool fetches = true;
+    static constexpr std::size_t few_rows = 8, few_panels = 2, code_panels = 2, byte_panels = 2;
+    static constexpr bool fetches_row = true;
 };
 
 // Each builds on those before it.

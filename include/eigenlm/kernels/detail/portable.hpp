@@ -15,12 +15,12 @@ namespace eigenlm::inline EIGENLM_ABI::detail::portable {
 struct Tiles {
 #if defined(__x86_64__) && !defined(__FMA__)
     static constexpr std::size_t rows = 3, panels = 1, row_panels = 2, near_bytes = 16384, wide_bytes = 16384;
-    static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 1, bytes_at_once = 1;
+    static constexpr std::size_t few_rows = 4, few_panels = 1, code_panels = 1, byte_panels = 1;
 #else
     static constexpr std::size_t rows = 6, panels = 1, row_panels = 4, near_bytes = 16384, wide_bytes = 16384;
-    static constexpr std::size_t few_rows = 4, few_panels = 1, at_once = 1, bytes_at_once = 1;
+    static constexpr std::size_t few_rows = 4, few_panels = 1, code_panels = 1, byte_panels = 1;
 #endif
-    static constexpr bool fetches = true;
+    static constexpr bool fetches_row = true;
 };
 
 // Each builds on those before it.

@@ -142,13 +142,16 @@ inline void add_products(VecInt (&sums)[R][P], std::size_t first, const Codes& c
 }
 
 /// Whether codes are whole bytes, which one row multiplies so quickly that how they come from memory is all that
-/// counts, as with floats: some processors read them faster from more panels at once, line by line. Others take so much
-/// work that they are fetched at every level.
+/// counts, as with floats: some processors read them faster from more panels at once, and when nothing is fetched for
+/// them. Others take so much work that they are fetched at every level.
 template <Dtype D>
 inline constexpr bool takes_bytes = panel_format(D).bits == 8;
+/// Panels whose units one row multiplies together: as many as Tiles says, or what is left of them.
+template <Dtype D>
+inline constexpr std::size_t unit_panels = takes_bytes<D> ? Tiles::byte_panels : Tiles::code_panels;
 
-/// A unit of N panels, for one row. Meanwhile the units `ahead` of them are fetched, evenly: a burst would keep what
-/// is here waiting behind what is not.
+/// A unit of N panels, for one row. Meanwhile the units `ahead` of them are fetched, if at all, evenly: a burst would
+/// keep what is here waiting behind what is not.
 template <Dtype D, std::size_t N>
 inline void multiply_unit(const std::byte* first, std::size_t distance, std::size_t ahead, const QuantisedInputs* x,
                           float* totals) {
@@ -156,13 +159,13 @@ inline void multiply_unit(const std::byte* first, std::size_t distance, std::siz
     constexpr std::size_t lines = f.offsets().unit_bytes / 64;
     constexpr WidenedFormat w = widened_format(D);
     constexpr std::size_t chunks = f.unit / quantised_chunk, groups = quantised_chunk / f.group, steps = f.group / 4;
-    constexpr bool fetches = !takes_bytes<D> || Tiles::fetches;
     Vec total[N];
     for (std::size_t n = 0; n < N; ++n) total[n] = load(totals + n * lanes);
     for (std::size_t c = 0; c < chunks; ++c) {
         const std::byte* const chunk = first + f.offsets().codes + c * f.offsets().chunk_bytes;
-        for (std::size_t line = c * lines / chunks; fetches && line < (c + 1) * lines / chunks; ++line)
-            for (std::size_t n = 0; n < N; ++n) __builtin_prefetch(first + n * distance + ahead + line * 64, 0, 2);
+        for (std::size_t line = c * lines / chunks; line < (c + 1) * lines / chunks; ++line)
+            for (std::size_t n = 0; n < N; ++n)
+                fetch_ahead<!takes_bytes<D> || Tiles::fetches_row>(first + n * distance + ahead + line * 64);
         EIGENLM_UNROLL
         for (std::size_t g = 0; g < groups; ++g) {
             VecInt sums[1][N];
@@ -190,11 +193,18 @@ inline const QuantisedInputs* quantised_row(const MatmulQuantised& m, std::size_
     return reinterpret_cast<const QuantisedInputs*>(m.x[row]);
 }
 
+/// Calls f(count, at) for numbers from `at` up to `stop`, `count` of them together: Most, and for what is left half as
+/// many, down to one.
+template <std::size_t Most, class F>
+inline void each_group(std::size_t at, std::size_t stop, const F& f) {
+    for (; at + Most <= stop; at += Most) f(std::integral_constant<std::size_t, Most>(), at);
+    if constexpr (Most > 1) each_group<Most / 2>(at, stop, f);
+}
+
 /// One row: each weight is read from memory once.
 template <Dtype D>
 inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, std::size_t last) {
     constexpr std::size_t P = Tiles::row_panels, bytes = panel_format(D).offsets().unit_bytes;
-    constexpr std::size_t N = takes_bytes<D> ? Tiles::bytes_at_once : Tiles::at_once;
     constexpr std::size_t distance = ceil_div(stream_ahead, bytes), chunks = panel_format(D).unit / quantised_chunk;
     const std::size_t units = panel_format(D).units(m.x.cols);
     const QuantisedInputs* const x = quantised_row(m, 0);
@@ -204,13 +214,10 @@ inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, 
         const std::byte* const weight = m.weight + panel * units * bytes;
         for (std::size_t p = 0; p < P; ++p) store(sums + p * lanes, set1(0.0f));
         stream<1>(units, P, distance, [&](std::size_t u, std::size_t ahead) {
-            const auto multiply = [&](auto count, std::size_t at) {
-                multiply_unit<D, count>(weight + (at * units + u) * bytes, units * bytes, ahead * bytes, x + u * chunks,
-                                        sums + at * lanes);
-            };
-            std::size_t p = 0;
-            for (; p + N <= stop - panel; p += N) multiply(std::integral_constant<std::size_t, N>(), p);
-            for (; p < stop - panel; ++p) multiply(std::integral_constant<std::size_t, 1>(), p);
+            each_group<unit_panels<D>>(0, stop - panel, [&](auto count, std::size_t p) {
+                multiply_unit<D, count>(weight + (p * units + u) * bytes, units * bytes, ahead * bytes, x + u * chunks,
+                                        sums + p * lanes);
+            });
         });
         finish(m, 0, 1, panel, stop, sums, P * lanes);
     }

@@ -28,8 +28,8 @@ struct Part {
     bool resumed = begin != 0;  // rather than from zero
 };
 
-/// Runs step(k, ahead) for every k of a row's product: `ahead` is how far from k the inputs are that must be on their
-/// way from memory: in the same panel, or, at its end, in the panel behind the ones that are being read.
+/// Runs step(k, ahead) for every k of a row's product: `ahead` is how far from k the inputs are that are to be on
+/// their way from memory: in the same panel, or, at its end, in the panel behind the ones that are being read.
 template <std::size_t Step, class F>
 inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance, const F& step) {
     const std::size_t border = inputs > distance ? inputs - distance : 0;
@@ -40,9 +40,11 @@ inline void stream(std::size_t inputs, std::size_t panels, std::size_t distance,
 /// Bytes of a panel that are on their way from memory, to the second-level cache: all panels' together would drive each
 /// other out of the first one.
 inline constexpr std::size_t stream_ahead = 8192;
-/// What is `stream_ahead` of what one row multiplies: fetched, unless the level's processors guess better alone.
-inline void fetch_ahead(const void* weights) {
-    if constexpr (Tiles::fetches) __builtin_prefetch(weights, 0, 2);
+/// What is `stream_ahead` of the weights that one row multiplies. Not at levels whose processors guess better. Inlined
+/// as fetch_out is.
+template <bool Fetches = Tiles::fetches_row>
+[[gnu::always_inline]] inline void fetch_ahead(const void* weights) {
+    if constexpr (Fetches) __builtin_prefetch(weights, 0, 2);
 }
 
 /// One row of as many panels as are read from memory at once.
