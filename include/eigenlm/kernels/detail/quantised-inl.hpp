@@ -196,9 +196,9 @@ inline const QuantisedInputs* quantised_row(const MatmulQuantised& m, std::size_
 /// Calls f(count, at) for numbers from `at` up to `stop`, `count` of them together: Most, and for what is left half as
 /// many, down to one.
 template <std::size_t Most, class F>
-inline void each_group(std::size_t at, std::size_t stop, const F& f) {
+inline void by_halves(std::size_t at, std::size_t stop, const F& f) {
     for (; at + Most <= stop; at += Most) f(std::integral_constant<std::size_t, Most>(), at);
-    if constexpr (Most > 1) each_group<Most / 2>(at, stop, f);
+    if constexpr (Most > 1) by_halves<Most / 2>(at, stop, f);
 }
 
 /// One row: each weight is read from memory once.
@@ -214,7 +214,7 @@ inline void multiply_quantised_row(const MatmulQuantised& m, std::size_t first, 
         const std::byte* const weight = m.weight + panel * units * bytes;
         for (std::size_t p = 0; p < P; ++p) store(sums + p * lanes, set1(0.0f));
         stream<1>(units, P, distance, [&](std::size_t u, std::size_t ahead) {
-            each_group<unit_panels<D>>(0, stop - panel, [&](auto count, std::size_t p) {
+            by_halves<unit_panels<D>>(0, stop - panel, [&](auto count, std::size_t p) {
                 multiply_unit<D, count>(weight + (p * units + u) * bytes, units * bytes, ahead * bytes, x + u * chunks,
                                         sums + p * lanes);
             });
